@@ -1,0 +1,1 @@
+"""Serving: receive -> detect -> decide -> treat -> forward -> stream -> inspect output."""

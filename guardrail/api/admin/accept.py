@@ -1,0 +1,88 @@
+"""Is this an entry that this proxy can serve? The checks beyond the entry's own: its treatment and its images.
+
+Shared by the HTTP routes and the offline commands. Knows no store. Raises `InvalidEntry` naming the field and the mend.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from retrieval.entry import ForgetEntry, TreatmentChoice, parse_entry
+from retrieval.errors import InvalidEntry
+
+_DATA_URL: Final = re.compile(r"data:image/(?:png|jpeg|webp|gif);base64,", re.IGNORECASE)
+_CONTENT_ID_HEX: Final = 32
+
+
+def _unknown(what: str, value: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    nearest = difflib.get_close_matches(value, names, n=1)
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    return f"Unknown {what} '{value}'.{hint} Known: {', '.join(names) or 'none'}."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreatmentRules:
+    """What entries may say about their treatment: known names, known parameters, and a check of their values."""
+
+    known: Mapping[str, frozenset[str]]
+    check_values: Callable[[TreatmentChoice], None]
+
+
+def check_treatment(choice: TreatmentChoice | None, rules: TreatmentRules) -> None:
+    """The treatment, its parameters and their values must be known."""
+    if choice is None:
+        return
+    parameters = rules.known.get(choice.method)
+    if parameters is None:
+        raise InvalidEntry(_unknown("treatment", choice.method, rules.known), param="treatment")
+    for name in choice.parameters:
+        if name not in parameters:
+            what = f"parameter of treatment '{choice.method}'"
+            raise InvalidEntry(_unknown(what, name, parameters), param=f"treatment.{name}")
+    rules.check_values(choice)
+
+
+def check_images(images: Iterable[str]) -> None:
+    """Images must be data URLs of a common type. A path would make the server read its own disk for a caller."""
+    for number, image in enumerate(images):
+        found = _DATA_URL.match(image[:64])
+        if found is None:
+            raise InvalidEntry(
+                f"Field 'images.{number}': must be a data URL such as data:image/png;base64,...; file paths are only "
+                "accepted by `expunge forget import`, which sends their content.",
+                param=f"images.{number}",
+            )
+        try:
+            base64.b64decode(image[found.end() :], validate=True)
+        except (binascii.Error, ValueError):
+            raise InvalidEntry(f"Field 'images.{number}': is not valid base64.", param=f"images.{number}") from None
+
+
+def accept_entry(body: object, rules: TreatmentRules) -> ForgetEntry:
+    """The entry of a decoded body, checked in full."""
+    entry = parse_entry(body)
+    check_treatment(entry.treatment, rules)
+    check_images(entry.images)
+    return entry
+
+
+def accept_changes(changes: Mapping[str, Any], merged: ForgetEntry, rules: TreatmentRules) -> None:
+    """Check what a revision touches; what was accepted before stays accepted."""
+    if "treatment" in changes:
+        check_treatment(merged.treatment, rules)
+    if "images" in changes:
+        check_images(merged.images)
+
+
+def with_content_id(entry: ForgetEntry) -> ForgetEntry:
+    """The entry with an id; one without gets an id made of its content, so that importing it again changes nothing."""
+    if entry.id is not None:
+        return entry
+    return entry.model_copy(update={"id": f"fe_{entry.fingerprint()[:_CONTENT_ID_HEX]}"})

@@ -1,0 +1,150 @@
+"""The composition root: builds every collaborator from the settings and hands each what it needs.
+
+The only module that knows them all. `Proxy` is one process's proxy: two ASGI apps (data plane, admin) over one registry,
+one searcher and the backends. It starts no server; `guardrail.server` does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from guardrail.api.data_plane import DataPlane
+from guardrail.api.endpoint import Services
+from guardrail.auth import Authenticator
+from guardrail.backends import create
+from guardrail.backends.protocol import Backend
+from guardrail.backends.router import Router
+from guardrail.decision import Caller
+from guardrail.detectors import DETECTORS
+from guardrail.detectors.cascade import Cascade
+from guardrail.dry_run import explain_match
+from guardrail.flow import Flow
+from guardrail.journal import Journal
+from guardrail.memory_builder import MemoryBuilder
+from guardrail.metrics import Metrics
+from guardrail.settings import BackendSettings, Settings
+from guardrail.treatments.text import TREATMENTS
+from retrieval.audit_log import AuditWriter
+from retrieval.follower import Follower
+from retrieval.registry import Registry
+from retrieval.searcher import Searcher
+
+_log = logging.getLogger("expunge")
+
+
+class Proxy:
+    """Everything that one process serves with. `start` before the first request, `stop` after the last."""
+
+    def __init__(self, settings: Settings, *, backends: list[tuple[BackendSettings, Backend]] | None = None) -> None:
+        self.settings = settings
+        data_dir = settings.retrieval.data_dir
+        self.registry = Registry.open(data_dir)
+        self.searcher = Searcher(settings.retrieval)
+        self.follower = Follower(self.registry, self.searcher)
+        served = backends or [(one, create(one, cache_dir=data_dir / "models")) for one in settings.backends]
+        self.router = Router(served)
+        names = [backend.name for backend in self.router.backends]
+        self.metrics = Metrics(treatments=TREATMENTS, backends=names)
+        self.audit = AuditWriter(self.registry.audit)
+        self.memory = MemoryBuilder(self.registry, self.searcher)
+        cascade = Cascade(
+            [make(self.searcher) for make in DETECTORS.values()],
+            timeout_s=settings.policy.detector_timeout_s,
+            observe=self._observe,
+        )
+        self.flow = Flow(
+            settings=settings,
+            follower=self.follower,
+            searcher=self.searcher,
+            cascade=cascade,
+            router=self.router,
+            journal=Journal(settings.audit, self.audit, self.metrics),
+        )
+        self.authenticator = Authenticator(self.registry, required=settings.auth.required)
+        services = Services(settings=settings, flow=self.flow, router=self.router, follower=self.follower)
+        self.data_app = DataPlane(services, self.authenticator, self.metrics)
+
+    async def start(self, *, keeps_memory: bool = True) -> None:
+        """Load the embedder, follow the registry, start the backends. `keeps_memory`: this process embeds entries."""
+        await self.searcher.start()
+        if keeps_memory:
+            await self.memory.start()
+        data_dir = self.settings.retrieval.data_dir
+        snapshot = self.searcher.load_snapshot(data_dir, registry_seq=self.registry.seq())
+        await self.follower.start(snapshot or 0)
+        for backend in self.router.backends:
+            await backend.start()
+        await self.router.refresh()
+        self._gauge()
+
+    async def stop(self, *, keeps_memory: bool = True) -> None:
+        """Flush what is written down and free everything."""
+        await self.memory.stop()
+        for backend in self.router.backends:
+            await backend.aclose()
+        if keeps_memory:
+            self.searcher.save_snapshot(self.settings.retrieval.data_dir)
+        self.audit.close()
+        await self.searcher.aclose()
+        self.registry.close()
+
+    def admin_app(self) -> Any:
+        """The admin listener's app (FastAPI; imported only by the process that serves it)."""
+        from guardrail.api.admin.app import build_admin_app
+        from guardrail.api.admin.services import AdminServices
+        from guardrail.api.admin.treatment_table import check_values, known_treatments
+
+        services = AdminServices(
+            settings=self.settings,
+            registry=self.registry,
+            embed=self.searcher.embed_memory,
+            after_change=self._after_change,
+            build_documents=self.memory.schedule,
+            explain_match=self._explain,
+            treatments=known_treatments(),
+            check_values=check_values,
+            readiness=self.readiness,
+            metrics_text=self.metrics_text,
+            registered=self.metrics.registered,
+        )
+        return build_admin_app(services)
+
+    async def readiness(self) -> dict[str, Any]:
+        """Details for `/readyz`: ready while the registry can be followed and some backend answers."""
+        await self.follower.catch_up()
+        health = {backend.name: await backend.health() for backend in self.router.backends}
+        return {
+            "ready": any(one.ok for one in health.values()),
+            "registry": {"seq": self.follower.seq, "entries": len(self.searcher.entries)},
+            "embedder": self.settings.retrieval.embedder,
+            "memory_building": self.memory.waiting,
+            "backends": {name: {"ok": one.ok, "detail": one.detail, **one.facts} for name, one in health.items()},
+        }
+
+    def metrics_text(self) -> bytes:
+        """All metrics, with the gauges brought up to date."""
+        self._gauge()
+        return self.metrics.text()
+
+    async def _after_change(self) -> None:
+        await self.follower.catch_up()
+        self._gauge()
+
+    async def _explain(self, body: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
+        await self.follower.catch_up()
+        return await explain_match(self.flow, body, caller)
+
+    def _observe(self, detector: str, seconds: float) -> None:
+        self.metrics.detector("lexical" if detector == "lexical" else "encoder", seconds)
+
+    def _gauge(self) -> None:
+        self.metrics.entries_enforced(len(self.searcher.entries), seq=self.follower.seq)
+
+
+def serve(settings: Settings) -> None:
+    """Run the proxy until it is told to stop."""
+    from guardrail.server import run
+
+    run(settings, Proxy)

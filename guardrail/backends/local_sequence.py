@@ -1,0 +1,161 @@
+"""One answer in the making: its prompt, how its tokens are chosen, and the pieces of text that it gives off.
+
+It turns logits into the next token and tokens into `Piece`s; it does not know the model, other sequences or threads.
+Sampling is transformers' own processors in their usual order: penalties and bans, temperature, top-k, top-p, min-p.
+Log-probabilities are those of the untouched logits, as vLLM gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from guardrail.backends.local_model import LoadedModel
+from guardrail.backends.local_text import TextBuilder
+from guardrail.backends.shapes import Piece, TokenLogprob
+
+if TYPE_CHECKING:
+    import torch
+
+SEED_RANGE = 2**63
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How tokens are chosen. `temperature` 0 takes the likeliest; `top_k` 0 is off; `logprobs` None gives none."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    bad_words: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+
+
+class Sequence:
+    """One choice of one request. `emit` is called from the generating thread."""
+
+    def __init__(
+        self, *, index: int, prompt: list[int], sampling: Sampling, loaded: LoadedModel, emit: Callable[[Piece], None]
+    ) -> None:
+        self.index = index
+        self.prompt = prompt
+        self.tokens: list[int] = []
+        self.cancelled = False
+        self.emit = emit
+        self._sampling = sampling
+        self._loaded = loaded
+        self._text = TextBuilder(loaded.tokenizer, sampling.stop)
+        self._pending: list[TokenLogprob] = []
+        self._generator: torch.Generator | None = None
+        self._processors: Any = None
+
+    def accept(self, logits_V: torch.Tensor) -> bool:
+        """Choose the next token and give off its text; True when the answer is complete."""
+        token = self._choose(logits_V)
+        self.tokens.append(token)
+        is_end = token in self._loaded.stop_ids and not self._sampling.ignore_eos
+        if self._sampling.logprobs is not None and not is_end:
+            self._pending.append(self._logprob(logits_V, token))
+        text = "" if is_end else self._text.push(token)
+        if is_end or self._text.stopped:
+            self._give(text + self._text.end(), "stop")
+            return True
+        if len(self.tokens) >= self._sampling.max_tokens:
+            text += self._text.end()
+            self._give(text, "stop" if self._text.stopped else "length")
+            return True
+        if text:
+            self._give(text, None)
+        return False
+
+    def _give(self, text: str, finish: str | None) -> None:
+        logprobs = None if self._sampling.logprobs is None else tuple(self._pending)
+        self._pending = []
+        self.emit(Piece(index=self.index, text=text, logprobs=logprobs, finish=finish))
+
+    def _choose(self, logits_V: torch.Tensor) -> int:
+        import torch
+
+        if self._processors is None:
+            self._processors = self._build_processors()
+        how = self._sampling
+        scores_1V = logits_V.clone()[None]
+        if how.frequency_penalty or how.presence_penalty or how.logit_bias:
+            self._adjust(scores_1V[0])
+        if self._processors:
+            ids_1T = torch.tensor([self.prompt + self.tokens], device=logits_V.device)
+            scores_1V = self._processors(ids_1T, scores_1V)
+        if how.temperature == 0:
+            return int(scores_1V.argmax())
+        if self._generator is None:
+            self._generator = torch.Generator(device=logits_V.device)
+            if how.seed is None:
+                self._generator.seed()
+            else:
+                # Choices of one request differ, yet each follows from the seed.
+                self._generator.manual_seed((how.seed + self.index) % SEED_RANGE)
+        return int(torch.multinomial(scores_1V[0].softmax(-1), 1, generator=self._generator))
+
+    def _adjust(self, scores_V: torch.Tensor) -> None:
+        """OpenAI's penalties over the tokens of the answer so far, and logit_bias."""
+        import torch
+
+        how = self._sampling
+        if self.tokens and (how.frequency_penalty or how.presence_penalty):
+            ids, counts = torch.unique(torch.tensor(self.tokens, device=scores_V.device), return_counts=True)
+            scores_V[ids] -= how.frequency_penalty * counts + how.presence_penalty
+        for token, bias in how.logit_bias.items():
+            scores_V[token] += bias
+
+    def _build_processors(self) -> Any:
+        from transformers.generation import logits_process as parts
+
+        how = self._sampling
+        chain: Any = parts.LogitsProcessorList()
+        if how.repetition_penalty != 1.0:
+            chain.append(parts.RepetitionPenaltyLogitsProcessor(how.repetition_penalty))
+        if banned := self._banned():
+            chain.append(parts.NoBadWordsLogitsProcessor(banned, eos_token_id=list(self._loaded.stop_ids)))
+        if how.temperature == 0:
+            return chain
+        if how.temperature != 1.0:
+            chain.append(parts.TemperatureLogitsWarper(how.temperature))
+        if how.top_k:
+            chain.append(parts.TopKLogitsWarper(how.top_k))
+        if how.top_p < 1.0:
+            chain.append(parts.TopPLogitsWarper(how.top_p))
+        if how.min_p:
+            chain.append(parts.MinPLogitsWarper(how.min_p))
+        return chain
+
+    def _banned(self) -> list[list[int]]:
+        """`bad_words` as token sequences, at the start of a text and after a space."""
+        forms = {form for word in self._sampling.bad_words for form in (word, f" {word}")}
+        ids = (self._loaded.tokenizer.encode(form, add_special_tokens=False) for form in sorted(forms))
+        return [found for found in ids if found]
+
+    def _logprob(self, logits_V: torch.Tensor, token: int) -> TokenLogprob:
+        values_V = logits_V.log_softmax(-1)
+        width = self._sampling.logprobs or 0
+        top: list[tuple[str, bytes, float]] = []
+        if width:
+            best = values_V.topk(width)
+            for value, found in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+                text = self._show(found)
+                top.append((text, text.encode(), value))
+        text = self._show(token)
+        return TokenLogprob(token=text, raw=text.encode(), logprob=float(values_V[token]), top=tuple(top))
+
+    def _show(self, token: int) -> str:
+        text: str = self._loaded.tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        return text

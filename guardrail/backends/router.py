@@ -1,0 +1,91 @@
+"""Which backend serves which public model name.
+
+A backend with a `models` map serves the public names in it; one without serves its own names, asked at start and asked
+again (at most every few seconds) when an unknown name comes. Knows nothing of entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guardrail.backends.protocol import Backend
+from guardrail.errors import ApiError, BackendError, unknown_model
+from guardrail.settings import BackendSettings
+
+_ASK_AGAIN_S = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """A public model name resolved: the backend and its own name for the model."""
+
+    backend: Backend
+    model: str | None
+    upstream_model: str | None
+
+    @property
+    def is_renamed(self) -> bool:
+        return self.model != self.upstream_model
+
+
+class Router:
+    """Public model names over several backends. `served` pairs each backend with its settings."""
+
+    def __init__(self, served: Sequence[tuple[BackendSettings, Backend]]) -> None:
+        self._served = served
+        self._routes: dict[str, Route] = {}
+        self._cards: dict[str, dict[str, Any]] = {}
+        self._asked_at = 0.0
+        self._asking = asyncio.Lock()
+
+    @property
+    def backends(self) -> list[Backend]:
+        return [backend for _, backend in self._served]
+
+    async def refresh(self) -> None:
+        """Ask the backends for their models; one that is out of reach keeps what was known of it."""
+        async with self._asking:
+            if time.monotonic() - self._asked_at < _ASK_AGAIN_S:
+                return
+            for settings, backend in self._served:
+                try:
+                    cards = await backend.models()
+                except BackendError:
+                    cards = []
+                own = {str(card.get("id")): card for card in cards}
+                names: Mapping[str, str] = settings.models or {name: name for name in own}
+                for public, upstream in names.items():
+                    self._routes.setdefault(public, Route(backend=backend, model=public, upstream_model=upstream))
+                    card = own.get(upstream, {"object": "model", "created": 0, "owned_by": backend.name})
+                    self._cards[public] = {**card, "id": public}
+            self._asked_at = time.monotonic()
+
+    async def route(self, model: object) -> Route:
+        """The route of a request's `model`. Without a name, the only backend takes it. Raises `ApiError` (400, 404)."""
+        if model is None and len(self._served) == 1:
+            return Route(backend=self._served[0][1], model=None, upstream_model=None)
+        if not isinstance(model, str) or not model:
+            raise ApiError("Field 'model' must name a served model.", param="model")
+        found = self._routes.get(model)
+        if found is None:
+            await self.refresh()
+            found = self._routes.get(model)
+        if found is not None:
+            return found
+        if len(self._served) == 1 and not self._routes:
+            # Its models could not be asked: let the backend itself say what is wrong.
+            return Route(backend=self._served[0][1], model=model, upstream_model=model)
+        raise unknown_model(model, list(self._routes))
+
+    def any_route(self) -> Route:
+        """The first backend, for routes that name no model."""
+        return Route(backend=self._served[0][1], model=None, upstream_model=None)
+
+    async def cards(self) -> list[dict[str, Any]]:
+        """Model cards under their public names."""
+        await self.refresh()
+        return [self._cards[name] for name in sorted(self._cards)]

@@ -1,0 +1,231 @@
+"""Read this first: the request flow.
+
+    receive -> detect -> decide -> treat -> forward -> stream -> inspect output
+
+`Flow.run` is the order of things and nothing else; each step is a call into the family that knows it. A request for
+whose caller nothing is to be forgotten goes through byte by byte. The flow knows no HTTP server and no store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from retrieval.searcher import Searcher
+
+from guardrail.backends.protocol import BackendAnswer
+from guardrail.backends.router import Route, Router
+from guardrail.decision import (
+    Action,
+    Admits,
+    Caller,
+    Decision,
+    Detection,
+    Leak,
+    OnLeak,
+    Passage,
+    TreatedRequest,
+    TreatmentPlan,
+)
+from guardrail.detectors.cascade import Cascade, DetectorFailure
+from guardrail.errors import overloaded
+from guardrail.forward import Request, answered_headers, send, send_untouched
+from guardrail.inspection import Inspection
+from guardrail.journal import Journal, Subject, entries_of
+from guardrail.policy import decide, on_failure, treatment_of
+from guardrail.replies import Outgoing, speak
+from guardrail.settings import Settings
+from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
+from guardrail.treatments.text.apply import plan_for, treat
+from guardrail.treatments.text.question import Question, Shape, read_question
+from retrieval.follower import Follower
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """A request with what was found in it and what is to be done."""
+
+    passages: Sequence[Passage]
+    decision: Decision
+    question: Question
+    admits: Admits
+    took_ms: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """A first attempt that is under way."""
+
+    plan: TreatmentPlan
+    treated: TreatedRequest
+    answer: BackendAnswer
+
+
+class Flow:
+    """The request flow over its collaborators, which `app` hands in."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        follower: Follower,
+        searcher: Searcher,
+        cascade: Cascade,
+        router: Router,
+        journal: Journal,
+    ) -> None:
+        self._settings = settings
+        self._follower = follower
+        self._searcher = searcher
+        self._cascade = cascade
+        self._router = router
+        self._journal = journal
+
+    async def run(self, request: Request) -> Outgoing:
+        """One request from reception to answer. Raises `ApiError` for everything that is answered with an error."""
+        await self._follower.catch_up()
+        route = await self._router.route(request.body.get("model"))
+        if not self._follower.covers(tenant=request.caller.tenant, model=route.model):
+            return await send_untouched(request, route)
+        request.wire.refuse_unscannable(request.body)
+        decided = await self.decide(request, route)
+        decision = decided.decision
+        if decision.action is Action.FAIL_CLOSED:
+            raise overloaded("The service cannot take this request at the moment.", retry_after_s=2.0)
+        plan = plan_for(decided.passages, decision, self._settings.policy, question=decided.question)
+        if plan.answer is not None:
+            self._journal.answered(by_model=False)
+            return speak(request.wire, request.body, plan)
+        treated = treat(request.wire, request.body, request.raw, plan)
+        answer = await send(request, route, treated)
+        return await self._inspected(request, route, decided, Tried(plan=plan, treated=treated, answer=answer))
+
+    async def decide(self, request: Request, route: Route) -> Decided:
+        """Detect and decide for a request, and write it down."""
+        decided = await self.judge(request.wire.passages(request.body), request.caller, route.model)
+        self.record(decided, request.caller, request.request_id, endpoint=request.wire.name, model=route.model)
+        return decided
+
+    def record(self, decided: Decided, caller: Caller, request_id: str, *, endpoint: str, model: str | None) -> None:
+        """Write a decision down."""
+        subject = Subject(request_id=request_id, endpoint=endpoint, model=model, caller=caller)
+        shape = decided.question.shape.value if decided.decision.detections else ""
+        self._journal.decided(
+            subject, decided.decision, shape=shape, took_ms=decided.took_ms, passages=decided.passages
+        )
+
+    async def judge(self, passages: Sequence[Passage], caller: Caller, model: str | None) -> Decided:
+        """Detect and decide for texts; also the dry run's way. A failing detector is the policy's matter."""
+        started = time.perf_counter()
+        admits = self.admits(caller, model)
+        try:
+            decision = decide(await self._cascade.detect(passages, admits), self._settings.policy)
+        except DetectorFailure as failure:
+            decision = on_failure(self._settings.policy, detector=failure.detector)
+            self._journal.detector_failed(failure.detector, self._settings.policy.detector_failure)
+        question = read_question(passages, decision)
+        took_ms = (time.perf_counter() - started) * 1e3
+        return Decided(passages=passages, decision=decision, question=question, admits=admits, took_ms=took_ms)
+
+    def admits(self, caller: Caller, model: str | None) -> Admits:
+        """Which entries count for this caller and model, at this moment."""
+        now = datetime.now(UTC)
+        return lambda entry_id: self._follower.admitted(entry_id, tenant=caller.tenant, model=model, now=now)
+
+    async def _inspected(
+        self,
+        request: Request,
+        route: Route,
+        decided: Decided,
+        tried: Tried,
+    ) -> Outgoing:
+        """Relay the answer under inspection; begin anew under the stricter treatment where a leak asks for it."""
+        plan, answer = tried.plan, tried.answer
+        leaks: list[Leak] = []
+        subject = self._subject(request)
+
+        def on_leak(leak: Leak, action: OnLeak) -> None:
+            leaks.append(leak)
+            self._journal.leaked(subject, leak, action)
+
+        inspection = Inspection(
+            searcher=self._searcher,
+            wire=request.wire,
+            route=route,
+            body=request.body,
+            passages=decided.passages,
+            admits=decided.admits,
+            decision=decided.decision,
+            on_leak=on_leak,
+        )
+
+        async def retry() -> Attempt:
+            return await self._anew(request, route, decided, inspection, leaks)
+
+        fresh = decided.decision.action is Action.PASS
+        guard = inspection.guard_plan(plan, injected_chars=tried.treated.injected_chars, may_restart=fresh)
+        attempt = Attempt(plan=guard, answer=answer, prefix=plan.answer_prefix)
+        headers = answered_headers(answer, request, _explained(request, decided))
+        limit = self._settings.server.max_held_bytes
+
+        def ended(by_model: bool) -> None:
+            if decided.decision.detections or leaks:
+                self._journal.answered(by_model=by_model)
+
+        if _is_stream(answer):
+            body: AsyncIterator[bytes] = deliver_stream(attempt, retry, max_bytes=limit, ended=ended)
+            return Outgoing(status=answer.status, headers=headers, body=body)
+        whole, by_model = await deliver_whole(attempt, retry, max_bytes=limit)
+        ended(by_model)
+        return Outgoing(status=answer.status, headers=headers, body=whole)
+
+    async def _anew(
+        self, request: Request, route: Route, decided: Decided, inspection: Inspection, leaks: Sequence[Leak]
+    ) -> Attempt:
+        """The second attempt: the leaked entries as if they had been asked for, under their own treatment."""
+        entries = {leak.entry.id: leak.entry for leak in leaks}
+        detections = tuple(Detection(entry=entry, score=1.0, evidence=()) for entry in entries.values())
+        policy = self._settings.policy
+        treatment = treatment_of(leaks[0].entry.entry, policy)
+        decision = replace(decided.decision, action=Action.TREAT, treatment=treatment, detections=detections)
+        question = Question(shape=Shape.EARLIER, passage=decided.question.passage)
+        plan = plan_for(decided.passages, decision, policy, question=question)
+        renewed = inspection.with_decision(decision)
+        treated = treat(request.wire, request.body, request.raw, plan)
+        guard = renewed.guard_plan(plan, injected_chars=treated.injected_chars, may_restart=False)
+        if plan.answer is not None:
+            return Attempt(plan=guard, words=plan.answer)
+        answer = await send(request, route, treated)
+        return Attempt(plan=guard, answer=answer, words=plan.repair.natural_answer)
+
+    def _subject(self, request: Request) -> Subject:
+        model = request.body.get("model")
+        return Subject(
+            request_id=request.request_id,
+            endpoint=request.wire.name,
+            model=model if isinstance(model, str) else None,
+            caller=request.caller,
+        )
+
+
+def _is_stream(answer: BackendAnswer) -> bool:
+    kinds = [value for name, value in answer.headers if name.lower() == b"content-type"]
+    return answer.status < 400 and any(value.startswith(b"text/event-stream") for value in kinds)
+
+
+def _explained(request: Request, decided: Decided) -> dict[str, object] | None:
+    """The decision for an admin who asks for it; ids and scores only."""
+    if not request.explain:
+        return None
+    decision = decided.decision
+    return {
+        "action": decision.action.value,
+        "treatment": decision.treatment,
+        "shape": decided.question.shape.value,
+        "entries": entries_of(decision.detections),
+        "supplied": entries_of(decision.supplied),
+        "shadow": entries_of(decision.shadow),
+        "ms": round(decided.took_ms, 3),
+    }

@@ -1,0 +1,134 @@
+"""The inspection of one request's answer: which inspector follows which text, and what a leak leads to.
+
+It brings together what detection found, what the treatment expects and what the wire can do, as one `GuardPlan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from retrieval.searcher import Searcher
+
+from guardrail.backends.router import Route
+from guardrail.decision import Admits, Decision, Leak, OnLeak, Passage, TreatmentPlan
+from guardrail.detectors.supplied import is_supplied
+from guardrail.inspectors import IgnoranceWatch, Inspector, StructuredLeak, TextLeak
+from guardrail.inspectors.forbidden import Forbidden, HandedIn
+from guardrail.openai_wire.choices import wanted, wants_usage
+from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
+from guardrail.openai_wire.usage import hide_added
+from guardrail.streaming.guard import GuardPlan, is_answer_text
+from retrieval.text.views import normalise
+
+_TEMPLATE_CHARS = 48
+"""Characters a message that a chat template adds around the texts, for the share of injected text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """Everything that stays the same over the attempts at one answer."""
+
+    searcher: Searcher
+    wire: WireFormat
+    route: Route
+    body: Body
+    passages: Sequence[Passage]
+    admits: Admits
+    decision: Decision
+    on_leak: Callable[[Leak, OnLeak], None]
+
+    def guard_plan(self, plan: TreatmentPlan, *, injected_chars: int, may_restart: bool) -> GuardPlan:
+        """The guard's plan for an attempt under `plan`."""
+        share = self._share(injected_chars)
+        return GuardPlan(
+            wire=self.wire,
+            original=self.body,
+            repair=plan.repair,
+            inspector_for=self._inspector_for(plan),
+            on_leak=self.on_leak,
+            may_restart=may_restart and self._is_single(),
+            json_answer=wants_json(self.body),
+            wants_usage=wants_usage(self.body),
+            rewrite_event=self._rewriter(share),
+        )
+
+    def with_decision(self, decision: Decision) -> Inspection:
+        """The same under another decision."""
+        return replace(self, decision=decision)
+
+    def _inspector_for(self, plan: TreatmentPlan) -> Callable[[ChannelKey], Inspector]:
+        detected = self.decision.detections
+        forbids = Forbidden(
+            self.admits,
+            detected=self.decision.entry_ids,
+            handed_in=_handed_in(self.searcher, self.decision, self.passages),
+        )
+        automaton, by_sentence = self.searcher.automaton, plan.repair.sentence_holdback
+
+        def choose(key: ChannelKey) -> Inspector:
+            if key.structured:
+                return StructuredLeak(automaton, forbids, by_sentence=by_sentence)
+            inspector = TextLeak(automaton, forbids, by_sentence=by_sentence)
+            if plan.expects_ignorance and is_answer_text(key) and self._is_about(key.choice, plan):
+                return IgnoranceWatch(inspector, detected[0].entry)
+            return inspector
+
+        return choose
+
+    def _is_about(self, choice: int, plan: TreatmentPlan) -> bool:
+        """True if this choice answers a passage that touched the entry (list prompts: perhaps not)."""
+        passage = self.wire.passage_of_choice(self.body, choice)
+        return passage is None or passage in plan.matched_passages
+
+    def _is_single(self) -> bool:
+        prompt = self.body.get("prompt")
+        return wanted(self.body) == 1 and not (isinstance(prompt, list) and len(prompt) > 1)
+
+    def _share(self, injected_chars: int) -> float:
+        if injected_chars <= 0:
+            return 0.0
+        own = sum(len(passage.text) + _TEMPLATE_CHARS for passage in self.passages)
+        return injected_chars / (injected_chars + own)
+
+    def _rewriter(self, share: float) -> Callable[[dict[str, Any]], bool]:
+        public = self.route.model if self.route.is_renamed else None
+
+        def rewrite(value: dict[str, Any]) -> bool:
+            changed = hide_added(value, share)
+            return renamed(value, public) or changed
+
+        return rewrite
+
+
+def renamed(value: dict[str, Any], public: str | None) -> bool:
+    """Put the public model name into an answer or event, in place. True if changed."""
+    if public is None:
+        return False
+    holder = value.get("response") if isinstance(value.get("response"), dict) else value
+    if not isinstance(holder, dict) or "model" not in holder:
+        return False
+    holder["model"] = public
+    return True
+
+
+def wants_json(body: Body) -> bool:
+    """True if the caller asked for a JSON answer."""
+    wanted_format = body.get("response_format") or (body.get("text") or {}).get("format") or {}
+    kind = wanted_format.get("type") if isinstance(wanted_format, dict) else None
+    return kind in ("json_object", "json_schema") or bool(body.get("guided_json") or body.get("structured_outputs"))
+
+
+def _handed_in(searcher: Searcher, decision: Decision, passages: Sequence[Passage]) -> frozenset[HandedIn]:
+    """(entry id, words) of every phrase that stands in content which the caller may hand in."""
+    allowed = {detection.entry.id for detection in decision.supplied}
+    places = {item.passage for detection in decision.supplied for item in detection.evidence if item.supplied}
+    return frozenset(
+        (tag.entry_id, normalise(passages[index].text[hit.start : hit.end]).words)
+        for index in places
+        for hit in searcher.find_phrases(passages[index].text)
+        if is_supplied(passages[index], hit.start, hit.end)
+        for tag in hit.tags
+        if tag.entry_id in allowed
+    )

@@ -1,0 +1,16 @@
+"""Inspect output: one literal table of inspectors, and the choice of one for a text."""
+
+from __future__ import annotations
+
+from guardrail.inspectors.ignorance import IgnoranceWatch
+from guardrail.inspectors.protocol import Forbids, Inspector, Progress
+from guardrail.inspectors.structured_leak import StructuredLeak
+from guardrail.inspectors.text_leak import TextLeak
+
+INSPECTORS: dict[str, type[TextLeak] | type[StructuredLeak] | type[IgnoranceWatch]] = {
+    "text_leak": TextLeak,
+    "structured_leak": StructuredLeak,
+    "ignorance": IgnoranceWatch,
+}
+
+__all__ = ["INSPECTORS", "Forbids", "IgnoranceWatch", "Inspector", "Progress", "StructuredLeak", "TextLeak"]

@@ -1,0 +1,98 @@
+"""What is written down of a request: audit records and metrics, never text.
+
+Ids, revisions, scores and timing go to the audit log; counts go to the metrics. The prompt's text is kept only where the
+operator opted in. Adding to the journal never blocks the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from guardrail.decision import Caller, Decision, Detection, Leak, OnLeak, Passage
+from guardrail.metrics import Metrics
+from guardrail.settings import AuditSettings
+from retrieval.audit_log import AuditRecord, AuditWriter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """Which request a record is about."""
+
+    request_id: str
+    endpoint: str
+    model: str | None
+    caller: Caller
+
+    @property
+    def actor(self) -> str:
+        return f"key:{self.caller.key_id}" if self.caller.key_id else f"tenant:{self.caller.tenant}"
+
+
+class Journal:
+    """Writes down decisions, leaks and who wrote an answer."""
+
+    def __init__(self, settings: AuditSettings, writer: AuditWriter, metrics: Metrics) -> None:
+        self._settings = settings
+        self._writer = writer
+        self._metrics = metrics
+
+    def decided(
+        self, subject: Subject, decision: Decision, *, shape: str, took_ms: float, passages: Sequence[Passage]
+    ) -> None:
+        """A decision was taken."""
+        self._metrics.decision(decision.action, decision.treatment)
+        met = decision.detections or decision.supplied or decision.shadow or decision.reason
+        if self._settings.decisions == "matched" and not met:
+            return
+        data = {
+            "endpoint": subject.endpoint,
+            "model": subject.model,
+            "action": decision.action.value,
+            "treatment": decision.treatment,
+            "shape": shape,
+            "entries": entries_of(decision.detections),
+            "supplied": entries_of(decision.supplied),
+            "shadow": entries_of(decision.shadow),
+            "reason": decision.reason,
+            "ms": round(took_ms, 3),
+        }
+        if self._settings.include_prompts:
+            data["prompt"] = [{"role": passage.role.value, "text": passage.text} for passage in passages]
+        self._writer.add(AuditRecord(kind="decision", actor=subject.actor, subject=subject.request_id, data=data))
+
+    def leaked(self, subject: Subject, leak: Leak, action: OnLeak) -> None:
+        """Forbidden text was about to leave and was caught."""
+        self._metrics.leak(action, leak.kind)
+        data = {
+            "endpoint": subject.endpoint,
+            "model": subject.model,
+            "entry": leak.entry.id,
+            "revision": leak.entry.revision,
+            "kind": leak.kind.value,
+            "on_leak": action.value,
+            "request": subject.request_id,
+        }
+        self._writer.add(AuditRecord(kind="leak", actor=subject.actor, subject=leak.entry.id, data=data))
+
+    def detector_failed(self, detector: str, mode: Literal["fail_closed", "fail_open"]) -> None:
+        """A detector could not say; `mode` is what then happened to the request."""
+        self._metrics.detector_failure("lexical" if detector == "lexical" else "semantic", mode)
+
+    def answered(self, *, by_model: bool) -> None:
+        """A treated answer left."""
+        self._metrics.treated_answer("model" if by_model else "expunge")
+
+
+def entries_of(detections: Sequence[Detection]) -> list[dict[str, object]]:
+    """Detections as ids, revisions, scores and the names of the detectors that met them."""
+    return [
+        {
+            "id": detection.entry.id,
+            "revision": detection.entry.revision,
+            "score": round(detection.score, 4),
+            "by": sorted({f"{item.detector}:{item.kind.value}" for item in detection.evidence}),
+        }
+        for detection in detections
+    ]

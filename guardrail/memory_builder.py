@@ -1,0 +1,84 @@
+"""Builds the memory that may follow after the 201: the embeddings of long documents, and all embeddings of entries that
+were registered under another embedder.
+
+One entry at a time in the background; what is not finished when the process ends is found again at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from retrieval.entry import RegisteredEntry
+from retrieval.errors import RetrievalError
+from retrieval.registry import Registry
+from retrieval.searcher import Searcher
+
+_log = logging.getLogger("expunge")
+_PAGE = 500
+
+
+class MemoryBuilder:
+    """A queue of entries and one task that works it off."""
+
+    def __init__(self, registry: Registry, searcher: Searcher) -> None:
+        self._registry = registry
+        self._searcher = searcher
+        self._queue: asyncio.Queue[RegisteredEntry] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._busy = 0
+
+    @property
+    def waiting(self) -> int:
+        """Entries whose memory is being built."""
+        return self._queue.qsize() + self._busy
+
+    async def start(self) -> None:
+        """Bring every entry's core memory level with this embedder, and queue documents that are not done."""
+        if not self._searcher.fingerprint:
+            return
+        cursor: str | None = None
+        while True:
+            page = await asyncio.to_thread(self._registry.list, limit=_PAGE, cursor=cursor)
+            for record in page.items:
+                if record.revoked_at is None:
+                    await self._catch_up(record)
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        self._task = asyncio.create_task(self._work())
+
+    async def _catch_up(self, record: RegisteredEntry) -> None:
+        fingerprint = self._searcher.fingerprint
+        if await asyncio.to_thread(self._registry.memory_ready, record.id, fingerprint):
+            return
+        rows = (await asyncio.to_thread(self._registry.memory_of, [record.id], fingerprint))[record.id]
+        if not any(row.part == "core" for row in rows):
+            for made in await asyncio.to_thread(self._searcher.embed_memory, record.entry):
+                await asyncio.to_thread(self._registry.put_memory, record.id, record.revision, made)
+        self._queue.put_nowait(record)
+
+    def schedule(self, record: RegisteredEntry) -> None:
+        """Queue an entry's documents; returns at once."""
+        if self._searcher.fingerprint and record.entry.documents:
+            self._queue.put_nowait(record)
+
+    async def _work(self) -> None:
+        while True:
+            record = await self._queue.get()
+            self._busy = 1
+            try:
+                made = await asyncio.to_thread(self._searcher.embed_documents, record.entry)
+                if made is not None:
+                    await asyncio.to_thread(self._registry.put_memory, record.id, record.revision, made)
+            except RetrievalError as error:
+                _log.error("memory of entry %s was not built: %s", record.id, type(error).__name__)
+            finally:
+                self._busy = 0
+
+    async def stop(self) -> None:
+        """Stop working; what is left is found at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None

@@ -1,0 +1,146 @@
+"""What chat completions and completions have in common: an envelope, numbered choices, usage, token details.
+
+Pure functions on decoded JSON. Those that say "in place" change their argument; all others copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from guardrail.errors import ApiError
+from guardrail.openai_wire.json_path import replace_at
+from guardrail.openai_wire.protocol import Body, ChannelKey, TextSlot
+
+REVEALING = ("return_prompt_text", "return_token_ids", "return_prompt_token_ids", "return_token_offsets")
+_PROMPT_FIELDS = ("prompt_text", "prompt_token_ids", "prompt_logprobs", "kv_transfer_params")
+_TOKEN_FIELDS = ("token_ids", "stop_reason", "routed_experts")
+_MAX_CHOICES = 128
+
+
+def not_available(param: str, what: str) -> ApiError:
+    """400 for a field that this deployment does not serve."""
+    return ApiError(f"This deployment does not accept {what}.", param=param, code="unsupported_parameter")
+
+
+def refuse_fields(body: Body, fields: Sequence[str]) -> None:
+    """Raise `ApiError` (400) for the first of `fields` that is set."""
+    for field in (*fields, "prompt_embeds"):
+        if body.get(field) not in (None, False):
+            raise not_available(field, f"'{field}'")
+
+
+def without(body: Body, fields: Sequence[str]) -> Body:
+    """The body without `fields`; the same object where none is there."""
+    if not any(field in body for field in fields):
+        return body
+    return {key: value for key, value in body.items() if key not in fields}
+
+
+def wanted(body: Body) -> int:
+    """How many choices the request asks for."""
+    n = body.get("n")
+    return min(n, _MAX_CHOICES) if isinstance(n, int) and n > 0 else 1
+
+
+def wants_usage(body: Body) -> bool:
+    """True if a usage chunk was asked for."""
+    options = body.get("stream_options")
+    return isinstance(options, Mapping) and bool(options.get("include_usage"))
+
+
+def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+    """A usage object."""
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+    }
+
+
+def envelope(template: Body, kind: str) -> dict[str, Any]:
+    """id, object, created and model of a stream, from one of its events."""
+    head = {"id": template.get("id"), "object": template.get("object", kind), "created": template.get("created")}
+    head["model"] = template.get("model")
+    if "system_fingerprint" in template:
+        head["system_fingerprint"] = template["system_fingerprint"]
+    if "usage" in template:
+        head["usage"] = None
+    return head
+
+
+def of_number(value: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
+    """The choice objects with this index."""
+    for position, choice in enumerate(value.get("choices") or ()):
+        if choice.get("index", position) == number:
+            yield choice
+
+
+def ended(event: Body) -> Sequence[int]:
+    """Choices that carry a finish_reason."""
+    return [
+        choice.get("index", position)
+        for position, choice in enumerate(event.get("choices") or ())
+        if choice.get("finish_reason") is not None
+    ]
+
+
+def says_more(event: Body) -> bool:
+    """True if an event ends a choice, opens a message, or carries usage."""
+    return bool(event.get("usage")) or any(
+        choice.get("finish_reason") is not None or (choice.get("delta") or {}).get("role")
+        for choice in event.get("choices") or ()
+    )
+
+
+def clear_token_details(value: dict[str, Any], number: int) -> None:
+    """Drop logprobs, token ids and the stop text of one choice, in place."""
+    for choice in of_number(value, number):
+        if choice.get("logprobs") is not None:
+            choice["logprobs"] = None
+        for field in _TOKEN_FIELDS:
+            choice.pop(field, None)
+
+
+def hide_prompt(value: dict[str, Any]) -> bool:
+    """Drop fields that show the prompt as the model saw it, in place. True if there were any."""
+    found = False
+    for holder in (value, *(value.get("choices") or ())):
+        for field in _PROMPT_FIELDS:
+            if holder.get(field) is not None:
+                holder[field] = None
+                found = True
+    return found
+
+
+def split(event: Body, slot: TextSlot, at: int) -> tuple[Body, Body]:
+    """Two events: the text before `at` alone, and the rest with finish, usage and token details."""
+    number = slot.path[1]
+    first = replace_at(event, slot.path, slot.text[:at])
+    choice = {**first["choices"][number], "finish_reason": None, "logprobs": None}
+    first = {**first, "choices": [without(choice, _TOKEN_FIELDS)]}
+    if first.get("usage") is not None:
+        first["usage"] = None
+    return first, replace_at(event, slot.path, slot.text[at:])
+
+
+def logprob_slots(choice: Mapping[str, Any], position: int, number: int) -> Iterator[TextSlot]:
+    """The alternative tokens of logprobs as texts of their own; the chosen tokens repeat the content.
+
+    Alternatives of one rank form one channel, so that a name spelt down a column of alternatives is seen as well.
+    """
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, Mapping):
+        return
+    for field in ("content", "refusal"):
+        for row, token in enumerate(logprobs.get(field) or ()):
+            for rank, other in enumerate(token.get("top_logprobs") or ()):
+                text = other.get("token")
+                if text:
+                    path = ("choices", position, "logprobs", field, row, "top_logprobs", rank, "token")
+                    yield TextSlot(path=path, key=ChannelKey(choice=number, field=f"logprobs.{rank}"), text=text)
+    tops = logprobs.get("top_logprobs")
+    for row, alternatives in enumerate(tops if isinstance(tops, list) else ()):
+        for rank, text in enumerate(alternatives or ()):
+            key = ChannelKey(choice=number, field=f"logprobs.{rank}")
+            yield TextSlot(path=("choices", position, "logprobs", "top_logprobs", row, text), key=key, text=text)

@@ -1,0 +1,123 @@
+"""`/v1/completions`: one prompt or a list of prompts in, numbered texts out.
+
+With a list, choice `i` answers prompt `i // n`. Prompts of token ids cannot be read and are refused while something is
+to be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from guardrail.decision import Passage, Role
+from guardrail.errors import ApiError
+from guardrail.openai_wire import choices
+from guardrail.openai_wire.protocol import Body, ChannelKey, Reply, TextSlot, count_tokens
+
+_UNSCANNABLE = ("echo", "prompt_logprobs")
+_NO_PROSE = frozenset({"index", "finish_reason", "logprobs", "stop_reason", "token_ids", "prompt_token_ids"})
+
+
+class CompletionsWire:
+    """Plain completions."""
+
+    name = "completions"
+    path = "/v1/completions"
+
+    def passages(self, body: Body) -> list[Passage]:
+        prompt = body.get("prompt")
+        prompts = prompt if isinstance(prompt, list) else [prompt]
+        if not prompts or not all(isinstance(item, str) for item in prompts):
+            raise ApiError("Field 'prompt' must be a string or a list of strings.", param="prompt")
+        if isinstance(prompt, str):
+            found = [Passage(path=("prompt",), role=Role.USER, text=prompt)]
+        else:
+            found = [Passage(path=("prompt", index), role=Role.USER, text=item) for index, item in enumerate(prompts)]
+        if isinstance(body.get("suffix"), str):
+            found.append(Passage(path=("suffix",), role=Role.SYSTEM, text=body["suffix"]))
+        return found
+
+    def refuse_unscannable(self, body: Body) -> None:
+        choices.refuse_fields(body, _UNSCANNABLE)
+
+    def strip_revealing(self, body: Body) -> Body:
+        return choices.without(body, choices.REVEALING)
+
+    def with_instruction(self, body: Body, text: str, passages: Sequence[int]) -> Body:
+        prompt = body["prompt"]
+        if isinstance(prompt, str):
+            return {**body, "prompt": f"{text}\n\n{prompt}"}
+        edited = [f"{text}\n\n{item}" if index in passages else item for index, item in enumerate(prompt)]
+        return {**body, "prompt": edited}
+
+    def passage_of_choice(self, body: Body, choice: int) -> int | None:
+        return choice // choices.wanted(body) if isinstance(body["prompt"], list) else None
+
+    def answer_slots(self, answer: Body) -> list[TextSlot]:
+        return list(self._slots(answer))
+
+    def event_slots(self, event: Body) -> list[TextSlot]:
+        return list(self._slots(event))
+
+    def _slots(self, value: Body) -> Iterator[TextSlot]:
+        for position, choice in enumerate(value.get("choices") or ()):
+            number = choice.get("index", position)
+            for key, text in choice.items():
+                if isinstance(text, str) and text and key not in _NO_PROSE:
+                    yield TextSlot(path=("choices", position, key), key=ChannelKey(choice=number, field=key), text=text)
+            yield from choices.logprob_slots(choice, position, number)
+
+    def ends(self, event: Body) -> Sequence[int] | None:
+        return choices.ended(event)
+
+    def says_more(self, event: Body) -> bool:
+        return choices.says_more(event)
+
+    def hide_treatment(self, value: dict[str, Any], original: Body) -> bool:
+        del original
+        return choices.hide_prompt(value)
+
+    def split(self, event: Body, slot: TextSlot, at: int) -> tuple[Body, Body] | None:
+        return choices.split(event, slot, at)
+
+    def text_event(self, template: Body, choice: int, text: str) -> Body:
+        return self._event(template, choice, text, None)
+
+    def finish_events(self, template: Body, choice: int) -> Sequence[Body] | None:
+        return [self._event(template, choice, "", "stop")]
+
+    def _event(self, template: Body, choice: int, text: str, finish: str | None) -> Body:
+        one = {"index": choice, "text": text, "logprobs": None, "finish_reason": finish}
+        return {**choices.envelope(template, "text_completion"), "choices": [one]}
+
+    def with_reply(self, answer: dict[str, Any], choice: int, text: str) -> None:
+        for item in choices.of_number(answer, choice):
+            item["text"] = text
+            item["finish_reason"] = "stop"
+        self.clear_token_details(answer, choice)
+
+    def clear_token_details(self, value: dict[str, Any], choice: int) -> None:
+        choices.clear_token_details(value, choice)
+
+    def reply(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> dict[str, Any]:
+        template = {"id": f"cmpl-{answer_id}", "created": created, "model": body.get("model")}
+        count = self._count(body)
+        answer = {**self._event(template, 0, reply.text, "stop"), "object": "text_completion"}
+        answer["choices"] = [{**answer["choices"][0], "index": number} for number in range(count)]
+        return {**answer, "usage": self._usage(body, reply.text)}
+
+    def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
+        template = {"id": f"cmpl-{answer_id}", "created": created, "model": body.get("model")}
+        events = [self._event(template, number, reply.text, "stop") for number in range(self._count(body))]
+        if choices.wants_usage(body):
+            tail = {**choices.envelope(template, "text_completion"), "choices": []}
+            events.append({**tail, "usage": self._usage(body, reply.text)})
+        return events
+
+    def _count(self, body: Body) -> int:
+        prompt = body["prompt"]
+        return choices.wanted(body) * (len(prompt) if isinstance(prompt, list) else 1)
+
+    def _usage(self, body: Body, text: str) -> dict[str, int]:
+        prompt = sum(count_tokens(passage.text) for passage in self.passages(body))
+        return choices.usage(prompt, count_tokens(text) * self._count(body))

@@ -1,0 +1,125 @@
+"""What a wire format is: where texts sit in requests, answers and stream events of one endpoint.
+
+A format is pure: decoded JSON in, decoded JSON out, originals never changed. It knows neither entries nor treatments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from guardrail.decision import JsonPath, Passage
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelKey:
+    """One continuous outgoing text: a field (`content`, `reasoning`, `tool_calls.0.arguments` ...) of one choice."""
+
+    choice: int
+    field: str
+    structured: bool = False  # holds JSON (tool-call arguments): repairs must keep it valid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextSlot:
+    """A text in an answer or event. `whole` repeats a text whose pieces have been sent before (Responses `*.done`).
+
+    `aside` is text beside the channel's flow that must be clean by itself (an alternative token of logprobs).
+    """
+
+    path: JsonPath
+    key: ChannelKey
+    text: str
+    whole: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What a synthetic answer says, and how it ends."""
+
+    text: str
+    refusal: bool = False
+
+
+class WireFormat(Protocol):
+    """One endpoint's shapes."""
+
+    name: str
+    path: str
+
+    def passages(self, body: Body) -> list[Passage]:
+        """Every text of the request that the model will see, in order. Raises `ApiError` (400) on a shape that cannot
+        be read."""
+        ...
+
+    def refuse_unscannable(self, body: Body) -> None:
+        """Raise `ApiError` (400) for fields that would escape inspection or reveal a treatment."""
+        ...
+
+    def strip_revealing(self, body: Body) -> Body:
+        """The body without fields whose only effect is to show the prompt as the model saw it."""
+        ...
+
+    def with_instruction(self, body: Body, text: str, passages: Sequence[int]) -> Body:
+        """The body with `text` after the stable system text. `passages`: indexes that matched (list prompts)."""
+        ...
+
+    def passage_of_choice(self, body: Body, choice: int) -> int | None:
+        """Which passage a choice answers, where one request holds several prompts; else None."""
+        ...
+
+    def answer_slots(self, answer: Body) -> list[TextSlot]:
+        """The texts of a whole answer."""
+        ...
+
+    def event_slots(self, event: Body) -> list[TextSlot]:
+        """The texts of one stream event."""
+        ...
+
+    def ends(self, event: Body) -> Sequence[int] | None:
+        """Choices whose text ends with this event; None: all of them."""
+        ...
+
+    def says_more(self, event: Body) -> bool:
+        """True if an event matters beside its texts: it ends a choice, opens a message, or carries usage."""
+        ...
+
+    def hide_treatment(self, value: dict[str, Any], original: Body) -> bool:
+        """Put the caller's own request fields back where an answer or event repeats the request. True if changed."""
+        ...
+
+    def split(self, event: Body, slot: TextSlot, at: int) -> tuple[Body, Body] | None:
+        """Two events for one: text before and from `at`. None where events of this kind cannot be split."""
+        ...
+
+    def text_event(self, template: Body, choice: int, text: str) -> Body:
+        """An event that carries `text` as content of `choice`, with the stream's ids taken from `template`."""
+        ...
+
+    def finish_events(self, template: Body, choice: int) -> Sequence[Body] | None:
+        """Events that end `choice` early, or None where the backend's own closing events must be awaited."""
+        ...
+
+    def with_reply(self, answer: dict[str, Any], choice: int, text: str) -> None:
+        """Replace the content of one choice of a whole answer (in place) and all that describes the old content."""
+        ...
+
+    def clear_token_details(self, value: dict[str, Any], choice: int) -> None:
+        """Drop logprobs, token ids and the like of one choice (in place): they would still spell the old text."""
+        ...
+
+    def reply(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> dict[str, Any]:
+        """A whole synthetic answer."""
+        ...
+
+    def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
+        """The same as stream events (without `[DONE]`)."""
+        ...
+
+
+def count_tokens(text: str) -> int:
+    """A rough token count (4 characters a token) for usage fields of synthetic text; 0 only for empty text."""
+    return (len(text) + 3) // 4

@@ -1,0 +1,59 @@
+"""The policy: detections and the operator's rules -> one decision. Pure.
+
+Fail-closed is stated here: when a detector could not say, the request is refused as unavailable unless the operator chose
+`fail_open`. Where entries ask for different treatments, the strictest one is used for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guardrail.decision import Action, Decision, Detection
+from guardrail.settings import PolicySettings
+from retrieval.entry import EntryState, ForgetEntry, SuppliedContext
+
+STRICTNESS = ("redact", "ignorance", "substitute", "refusal")
+"""Treatments from the mildest to the strictest."""
+
+
+def treatment_of(entry: ForgetEntry, settings: PolicySettings) -> str:
+    """The entry's own treatment, else its kind's, else the default; `substitute` needs words and falls back."""
+    if entry.treatment is not None:
+        name = entry.treatment.method
+    elif entry.substitute:
+        name = "substitute"
+    else:
+        name = settings.treatments_by_kind.get(entry.kind, settings.treatment)
+    return settings.treatment if name == "substitute" and not entry.substitute else name
+
+
+def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decision:
+    """The decision for one request."""
+    shadow = tuple(one for one in detections if one.entry.state() is EntryState.SHADOW)
+    live = [one for one in detections if one.entry.state() is not EntryState.SHADOW]
+    handed_in = [one for one in live if any(item.supplied for item in one.evidence)]
+    if any(one.entry.entry.supplied_context is SuppliedContext.REFUSE for one in handed_in):
+        return Decision(
+            action=Action.REFUSE, treatment="refusal", detections=tuple(live), shadow=shadow, reason="supplied_context"
+        )
+    redacted = {one.entry.id for one in handed_in if one.entry.entry.supplied_context is SuppliedContext.REDACT}
+    asked = [one for one in live if one.is_asked or one.entry.id in redacted]
+    allowed = tuple(one for one in handed_in if one.entry.id not in redacted)
+    if not asked:
+        return Decision(action=Action.PASS, supplied=allowed, shadow=shadow, reason="shadow" if shadow else "")
+    names = [treatment_of(one.entry.entry, settings) for one in asked if one.is_asked] or ["redact"]
+    treatment = max(names, key=_strictness)
+    action = Action.REFUSE if treatment == "refusal" else Action.TREAT
+    return Decision(
+        action=action, treatment=treatment, detections=tuple(asked), supplied=allowed, shadow=shadow, reason="matched"
+    )
+
+
+def on_failure(settings: PolicySettings, *, detector: str) -> Decision:
+    """The decision when a detector failed or was too slow."""
+    closed = settings.detector_failure == "fail_closed"
+    return Decision(action=Action.FAIL_CLOSED if closed else Action.PASS, reason=f"detector_failed:{detector}")
+
+
+def _strictness(name: str) -> int:
+    return STRICTNESS.index(name) if name in STRICTNESS else len(STRICTNESS)

@@ -1,0 +1,205 @@
+"""Settings of `guardrail`: one frozen model, read once from YAML by `load`, unknown keys rejected.
+
+Secrets are named by environment variable (`api_key_env`), never written into the file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from guardrail.decision import OnLeak, RefusalStyle
+from guardrail.errors import ConfigError
+from retrieval.settings import RetrievalSettings
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BackendSettings(_Section):
+    """One served model source."""
+
+    name: str = Field(min_length=1)
+    """Label in metrics and errors."""
+
+    kind: Literal["vllm_server", "litellm_provider", "transformers_local", "echo"]
+    """`vllm_server` is any OpenAI-compatible server."""
+
+    base_url: str | None = None
+    """`vllm_server`: the server's address up to and without `/v1`."""
+
+    models: dict[str, str] = Field(default_factory=dict)
+    """Public model name -> the backend's own name. Empty: the backend's own names are public (asked at start)."""
+
+    api_key_env: str | None = None
+    """Environment variable that holds the upstream key."""
+
+    connect_timeout_s: float = Field(default=5.0, gt=0)
+    """Longest wait for a connection."""
+
+    total_timeout_s: float = Field(default=600.0, gt=0)
+    """Longest wait for a whole answer."""
+
+    max_in_flight: int = Field(default=512, ge=1)
+    """Requests under way at once; more are answered 503 with `retry-after`."""
+
+    model: str | None = None
+    """`transformers_local`: hub id, folder, GGUF file or `smollm2` (the packaged default).
+    `litellm_provider`: unused, see `models`."""
+
+    device: str = "auto"
+    """`transformers_local`: `auto`, `cpu`, `cuda`, `cuda:0` ..."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`transformers_local`: `auto` is float32 on CPU and bfloat16 on GPU."""
+
+    max_concurrent: int = Field(default=4, ge=1)
+    """`transformers_local`: answers generated at once, one token each in turn."""
+
+    max_waiting: int = Field(default=64, ge=0)
+    """`transformers_local`: requests that may wait; more are answered 429 with `retry-after`."""
+
+    def api_key(self) -> str | None:
+        """The upstream key from the environment, or None."""
+        return os.environ.get(self.api_key_env) if self.api_key_env else None
+
+
+class PolicySettings(_Section):
+    """Defaults for entries that do not say."""
+
+    treatment: str = "ignorance"
+    """Treatment of entries whose kind has none of its own below."""
+
+    treatments_by_kind: dict[str, str] = Field(default_factory=lambda: {"hazard": "refusal"})
+    """Kind -> treatment."""
+
+    on_leak: OnLeak = OnLeak.REWRITE
+    """What happens when forbidden text is about to leave: `rewrite`, `stop` or `redact`."""
+
+    refusal_style: RefusalStyle = RefusalStyle.MESSAGE
+    """How an open refusal looks: `message` (200, `message.refusal`), `text` (200, content), `error` (400)."""
+
+    refusal_text: str = "I can't help with that."
+    """Words of an open refusal."""
+
+    embeddings: Literal["refuse", "pass"] = "refuse"
+    """What happens to an embeddings request whose input touches an entry."""
+
+    detector_failure: Literal["fail_closed", "fail_open"] = "fail_closed"
+    """What happens when a detector fails or exceeds its timeout."""
+
+    detector_timeout_s: float = Field(default=5.0, gt=0)
+    """Longest time that detection may take for one request."""
+
+
+class AuthSettings(_Section):
+    """Who may call."""
+
+    required: bool = False
+    """Ask for a key on both listeners. Without keys the proxy only binds to loopback addresses."""
+
+
+class ServerSettings(_Section):
+    """Listeners and limits."""
+
+    host: str = "127.0.0.1"
+    """Address of the OpenAI-compatible listener."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port of the OpenAI-compatible listener."""
+
+    admin_host: str = "127.0.0.1"
+    """Address of the admin listener."""
+
+    admin_port: int = Field(default=8001, ge=0, le=65535)
+    """Port of the admin listener."""
+
+    workers: int = Field(default=1, ge=1)
+    """Processes that serve the OpenAI-compatible listener."""
+
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    """Larger request bodies are answered 413."""
+
+    keep_alive_comment_s: float = Field(default=15.0, gt=0)
+    """Silence in a stream after which an SSE comment is sent."""
+
+    drain_s: float = Field(default=30.0, ge=0)
+    """How long a stopping server waits for answers under way."""
+
+    max_held_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    """Most bytes of one answer that may be buffered; a longer non-streamed answer that must be inspected is a 502."""
+
+
+class AuditSettings(_Section):
+    """What the audit log keeps."""
+
+    decisions: Literal["all", "matched"] = "all"
+    """`all`: every decision taken while an entry is in the caller's scope. `matched`: only those that met an entry."""
+
+    include_prompts: bool = False
+    """Keep the prompt's text with decisions. Off: ids, revisions, scores and timing only."""
+
+
+class Settings(_Section):
+    """The whole configuration of a proxy."""
+
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    backends: tuple[BackendSettings, ...] = ()
+    policy: PolicySettings = PolicySettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    audit: AuditSettings = AuditSettings()
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        names = [backend.name for backend in self.backends]
+        if len(set(names)) != len(names):
+            raise ValueError("backends: two backends have the same name; give each its own")
+        for backend in self.backends:
+            if backend.kind == "vllm_server" and not backend.base_url:
+                raise ValueError(f"backends: '{backend.name}' needs base_url, such as http://127.0.0.1:8100")
+            if backend.kind == "litellm_provider" and not backend.models:
+                raise ValueError(f"backends: '{backend.name}' needs models, such as {{gpt: openai/gpt-4o}}")
+            if backend.kind == "transformers_local" and self.server.workers > 1:
+                raise ValueError("server.workers: transformers_local holds the model in one process; set workers: 1")
+        if not self.auth.required:
+            for key in ("host", "admin_host"):
+                if not is_loopback(getattr(self.server, key)):
+                    raise ValueError(f"server.{key}: without keys only loopback is served; set auth.required: true")
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and loopback addresses."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse(data: Any, *, origin: str = "configuration") -> Settings:
+    """Build settings from decoded YAML; raises `ConfigError` naming the first wrong key."""
+    try:
+        return Settings.model_validate(data or {})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{origin}: {key + ': ' if key else ''}{message}") from None
+
+
+def load(path: Path) -> Settings:
+    """Read a YAML file; raises `ConfigError` if it is missing, broken or wrong."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `expunge init` writes one") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    return parse(data, origin=str(path))

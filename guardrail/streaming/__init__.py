@@ -1,0 +1,1 @@
+"""Stream: relaying a backend's answer while the inspectors look at it."""

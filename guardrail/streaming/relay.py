@@ -1,0 +1,79 @@
+"""Relaying a backend's bytes to the caller: raw where nothing is to be inspected, through the stream guard elsewhere.
+
+The relay owns the backend's answer: it is closed when the relay ends, however it ends, which cancels the generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from guardrail.backends.protocol import BackendAnswer
+from guardrail.errors import ApiError, BackendError
+from guardrail.openai_wire.errors import error_event
+from guardrail.openai_wire.sse import DONE, SseSplitter, write_event
+from guardrail.streaming.guard import StreamGuard
+
+
+async def relay_raw(answer: BackendAnswer, *, is_stream: bool) -> AsyncIterator[bytes]:
+    """The backend's bytes as they come; a break-off inside a stream becomes an error event."""
+    try:
+        async for chunk in answer.chunks():
+            yield chunk
+    except BackendError as error:
+        if not is_stream:
+            raise
+        yield error_event(error)
+    finally:
+        await answer.aclose()
+
+
+async def relay_guarded(answer: BackendAnswer, guard: StreamGuard, *, max_held_bytes: int) -> AsyncIterator[bytes]:
+    """The guarded stream. Stops early, without an end marker, when `guard.restart` is set."""
+    splitter = SseSplitter(max_held_bytes)
+    try:
+        async for chunk in answer.chunks():
+            out: list[bytes] = []
+            for event in splitter.push(chunk):
+                out.extend(guard.push(event))
+                if guard.restart or guard.finished:
+                    break
+            if out:
+                yield b"".join(out)
+            if guard.restart:
+                return
+            if guard.finished:
+                yield b"".join([*guard.end(), *map(write_event, guard.closing_events()), DONE])
+                return
+            if splitter.overflow or guard.held_bytes > max_held_bytes:
+                raise too_long()
+        rest = splitter.rest()
+        if rest.strip():
+            for event in splitter.push(b"\n\n"):
+                yield b"".join(guard.push(event))
+        yield b"".join(guard.end())
+    except ApiError as error:
+        yield error_event(error)
+    finally:
+        await answer.aclose()
+
+
+def too_long() -> BackendError:
+    """502: more had to be buffered than the limit allows."""
+    return BackendError(
+        "The backend's answer is too long to be inspected.", status=502, type="server_error", code="answer_too_long"
+    )
+
+
+async def read_all(answer: BackendAnswer, *, max_bytes: int) -> bytes:
+    """A whole body, bounded; closes the answer."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in answer.chunks():
+            size += len(chunk)
+            if size > max_bytes:
+                raise too_long()
+            pieces.append(chunk)
+    finally:
+        await answer.aclose()
+    return b"".join(pieces)

@@ -1,0 +1,1 @@
+"""Treat: in-context unlearning methods, one family per modality."""

@@ -1,0 +1,38 @@
+"""What a treatment is: (request, decision) -> plan.
+
+A treatment is a frozen dataclass whose fields are its hyper-parameters; an entry may set them by name in its `treatment`
+object. It is pure: it does not call the backend, and it does not look at what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from guardrail.decision import Capability, Decision, Passage, Repair, TreatmentPlan
+from guardrail.settings import PolicySettings
+from guardrail.treatments.text.question import Question
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreatmentContext:
+    """What a treatment may look at. `repair` holds the policy's defaults with the entries' own wishes applied."""
+
+    passages: Sequence[Passage]
+    decision: Decision
+    question: Question
+    policy: PolicySettings
+    repair: Repair
+
+
+class Treatment(Protocol):
+    """One in-context unlearning method for language."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    needs: ClassVar[frozenset[Capability]]
+
+    def plan(self, context: TreatmentContext) -> TreatmentPlan:
+        """The plan for one request."""
+        ...

@@ -1,0 +1,54 @@
+"""Redaction: the request goes through, and every name, alias and fact of the entry is replaced in the answer.
+
+Spans that the caller hands in are replaced in the request too where the entry's `supplied_context` is `redact`. Source:
+output filtering as in Thaker et al. 2024 (arXiv:2403.03329).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from guardrail.decision import Capability, JsonPath, OnLeak, TreatmentPlan
+from guardrail.treatments.text.protocol import TreatmentContext
+from retrieval.entry import SuppliedContext
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Redact:
+    """`redaction` is what stands in place of a span."""
+
+    name: ClassVar[str] = "redact"
+    paper: ClassVar[str] = "arXiv:2403.03329"
+    needs: ClassVar[frozenset[Capability]] = frozenset()
+
+    redaction: str = "[...]"
+
+    def plan(self, context: TreatmentContext) -> TreatmentPlan:
+        repair = replace(context.repair, on_leak=OnLeak.REDACT, redaction=self.redaction)
+        return TreatmentPlan(
+            treatment=self.name,
+            replacements=redacted_passages(context, self.redaction),
+            matched_passages=context.question.matched_passages,
+            repair=repair,
+        )
+
+
+def redacted_passages(context: TreatmentContext, redaction: str) -> dict[JsonPath, str]:
+    """Passages whose handed-in spans must go, with the spans replaced."""
+    spans: dict[int, list[tuple[int, int]]] = {}
+    for detection in context.decision.detections:
+        if detection.entry.entry.supplied_context is SuppliedContext.REDACT:
+            for item in detection.evidence:
+                if item.supplied:
+                    spans.setdefault(item.passage, []).append((item.start, item.end))
+    edited: dict[JsonPath, str] = {}
+    for index, places in spans.items():
+        passage = context.passages[index]
+        text, last = "", 0
+        for start, end in sorted(places):
+            if start >= last:
+                text += passage.text[last:start] + redaction
+            last = max(last, end)
+        edited[passage.path] = text + passage.text[last:]
+    return edited

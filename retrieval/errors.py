@@ -1,0 +1,45 @@
+"""The error tree of `retrieval`: every error says what was wrong, the value, and how to mend it.
+
+Messages never carry entry text (names, facts, documents): they may travel to logs and to clients.
+"""
+
+from __future__ import annotations
+
+
+class RetrievalError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidEntry(RetrievalError):
+    """A forget entry that cannot be accepted.
+
+    `param` is the field's path ("facts.0.answer"), `mend` says what to send instead.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class EntryConflict(RetrievalError):
+    """The same id with another body, or a revision that is no longer the newest."""
+
+
+class EntryNotFound(RetrievalError):
+    """No entry has this id."""
+
+
+class EntryRevoked(RetrievalError):
+    """The entry was revoked; a revoked entry cannot be revised."""
+
+
+class StoreUnavailable(RetrievalError):
+    """The registry's database cannot be read or written."""
+
+
+class StoreCorrupt(RetrievalError):
+    """The registry's database or its audit chain does not fit together."""
+
+
+class EmbedderUnavailable(RetrievalError):
+    """The embedder's libraries or model files are missing."""

@@ -1,0 +1,215 @@
+"""Nearness by meaning: a first tier that settles most texts, the encoder for the rest, and their two indexes.
+
+    texts -> known by hash? -> first tier near anything? -> encoder -> index -> nearer to a neighbour? -> entries
+
+Safe because generous: the first tier only says "certainly not near"; what it passes is decided by the encoder. It does
+not know phrases, requests or policies. Shapes: N rows, E encoder dimensions, S first-tier dimensions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from retrieval.embedders.protocol import Embedder, Vectors
+    from retrieval.indexes.faiss_flat import FaissFlatIndex
+    from retrieval.registry import MemoryRows
+    from retrieval.settings import RetrievalSettings
+
+NEIGHBOR = "neighbor"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Near:
+    """An entry that a text touches, how near, and what kind of memory it is near to."""
+
+    entry_id: str
+    score: float
+    kind: str
+
+
+class MeaningIndex:
+    """Owned by one event loop; searches run in a thread and share a lock with changes."""
+
+    def __init__(self, settings: RetrievalSettings, embedder: Embedder, first_tier: Embedder | None) -> None:
+        from retrieval.embedders.batcher import EmbedBatcher, LruCache
+        from retrieval.indexes import INDEXES
+
+        self._threshold = settings.semantic_threshold
+        self._first_threshold = settings.first_tier_threshold
+        self._first_tier = first_tier
+        self._index_class = INDEXES["faiss-flat"]()
+        self._encoded: FaissFlatIndex = self._index_class(embedder.dim)
+        self._static: FaissFlatIndex | None = self._index_class(first_tier.dim) if first_tier is not None else None
+        self._neighbors: dict[str, Vectors] = {}
+        self._dims = embedder.dim, first_tier.dim if first_tier is not None else 0
+        self._verdicts: LruCache[tuple[Near, ...]] = LruCache(settings.embed_cache_entries)
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="meaning")
+        self.batcher = EmbedBatcher(embedder, batch=settings.embed_batch, cache_entries=settings.embed_cache_entries)
+        self.settled = 0
+        self._verdict_hits = 0
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    @property
+    def cache_hits(self) -> int:
+        """Texts whose verdict or vector was known."""
+        return self._verdict_hits + self.batcher.hits
+
+    async def nearest(self, texts: Sequence[str]) -> list[list[Near]]:
+        """See `Searcher.nearest`. The same text is looked at once, and not again until an entry changes."""
+        from retrieval.embedders.batcher import text_key
+
+        if len(self._encoded) == 0:
+            return [[] for _ in texts]
+        generation = self._generation
+        keys = [text_key(text) for text in texts]
+        known: dict[bytes, tuple[Near, ...]] = {}
+        fresh: dict[bytes, str] = {}
+        for key, text in zip(keys, texts, strict=True):
+            verdict = self._verdicts.get(key)
+            if verdict is None:
+                fresh[key] = text
+            else:
+                known[key] = verdict
+                self._verdict_hits += 1
+        if fresh:
+            for key, verdict in (await self._decide(fresh)).items():
+                known[key] = verdict
+                if generation == self._generation:
+                    self._verdicts.put(key, verdict)
+        return [list(known[key]) for key in keys]
+
+    async def _decide(self, fresh: Mapping[bytes, str]) -> dict[bytes, tuple[Near, ...]]:
+        loop = asyncio.get_running_loop()
+        keys = list(fresh)
+        if self._first_tier is not None:
+            passed = await loop.run_in_executor(self._thread, self._first, list(fresh.values()))
+            keys = [key for key, is_near in zip(fresh, passed, strict=True) if is_near]
+            self.settled += len(fresh) - len(keys)
+        verdicts: dict[bytes, tuple[Near, ...]] = dict.fromkeys(fresh, ())
+        if keys:
+            vectors = await self.batcher.embed([fresh[key] for key in keys])
+            found = await loop.run_in_executor(self._thread, self._second, vectors)
+            verdicts.update(zip(keys, found, strict=True))
+        return verdicts
+
+    def _first(self, texts: Sequence[str]) -> list[bool]:
+        """In the thread: may the text be near anything?"""
+        if self._first_tier is None or self._static is None:
+            return [True] * len(texts)
+        vectors = self._first_tier.embed(texts)
+        with self._lock:
+            scores = self._static.best(vectors)
+        return [score >= self._first_threshold for score in scores.tolist()]
+
+    def _second(self, vectors: Vectors) -> list[tuple[Near, ...]]:
+        """In the thread: the entries at or above the threshold whose own neighbours are not nearer."""
+        with self._lock:
+            found = self._encoded.above(vectors, self._threshold)
+            return [
+                tuple(
+                    Near(entry_id=item.entry_id, score=item.score, kind=item.kind)
+                    for item in items
+                    if self._neighbor_score(item.entry_id, vector) <= item.score
+                )
+                for vector, items in zip(vectors, found, strict=True)
+            ]
+
+    def _neighbor_score(self, entry_id: str, vector: NDArray[np.float32]) -> float:
+        rows = self._neighbors.get(entry_id)
+        return -1.0 if rows is None else float((rows @ vector).max())
+
+    def replace(self, memory: Mapping[str, Sequence[MemoryRows]], gone: Collection[str]) -> None:
+        """Rows in place of those that these entries had; entries in `gone` lose theirs."""
+        from retrieval.indexes.protocol import IndexRows
+
+        if not memory and not gone:
+            return
+        encoded: list[IndexRows] = []
+        static: list[IndexRows] = []
+        neighbors: dict[str, Vectors] = {}
+        for entry_id, parts in memory.items():
+            kinds, vectors_ND = self._unpack(parts)
+            places = [place for place, kind in enumerate(kinds) if kind != NEIGHBOR]
+            others = [place for place, kind in enumerate(kinds) if kind == NEIGHBOR]
+            own, split = tuple(kinds[place] for place in places), self._dims[0]
+            encoded.append(IndexRows(entry_id=entry_id, kinds=own, vectors=vectors_ND[places, :split]))
+            static.append(IndexRows(entry_id=entry_id, kinds=own, vectors=vectors_ND[places, split:]))
+            if others:
+                neighbors[entry_id] = vectors_ND[others, :split]
+        with self._lock:
+            self._generation += 1
+            self._verdicts.clear()
+            self._encoded.remove(gone)
+            self._encoded.put(encoded)
+            if self._static is not None:
+                self._static.remove(gone)
+                self._static.put(static)
+            for entry_id in (*memory, *gone):
+                self._neighbors.pop(entry_id, None)
+            self._neighbors.update(neighbors)
+
+    def _unpack(self, parts: Sequence[MemoryRows]) -> tuple[list[str], Vectors]:
+        import numpy as np
+
+        kinds = [kind for part in parts for kind in part.kinds]
+        flat = np.frombuffer(b"".join(part.vectors for part in parts), dtype=np.float16)
+        return kinds, flat.reshape(len(kinds), sum(self._dims)).astype(np.float32)
+
+    def save(self, path: Path, *, fingerprint: str, seq: int) -> None:
+        """Write a snapshot; raises `OSError`."""
+        import numpy as np
+        import orjson
+
+        from retrieval.indexes.snapshot import Snapshot, write_snapshot
+
+        with self._lock:
+            owners = {entry_id: len(rows) for entry_id, rows in self._neighbors.items()}
+            rows = [part.astype(np.float16).tobytes() for part in self._neighbors.values()]
+            blobs = {
+                "encoded": self._encoded.to_bytes(),
+                "static": self._static.to_bytes() if self._static is not None else b"",
+                "neighbor_owners": orjson.dumps(owners),
+                "neighbors": b"".join(rows),
+            }
+        write_snapshot(path, Snapshot(seq=seq, blobs=blobs), fingerprint=fingerprint)
+
+    def load(self, path: Path, *, fingerprint: str, registry_seq: int) -> int | None:
+        """Take a snapshot's rows; returns its seq, or None if there is none that fits."""
+        import numpy as np
+        import orjson
+
+        from retrieval.indexes.snapshot import read_snapshot
+
+        snapshot = read_snapshot(path, fingerprint=fingerprint, registry_seq=registry_seq)
+        if snapshot is None:
+            return None
+        rows = np.frombuffer(snapshot.blobs["neighbors"], dtype=np.float16).reshape(-1, self._dims[0])
+        owners = orjson.loads(snapshot.blobs["neighbor_owners"])
+        with self._lock:
+            self._encoded = self._index_class.from_bytes(snapshot.blobs["encoded"])
+            if self._static is not None:
+                self._static = self._index_class.from_bytes(snapshot.blobs["static"])
+            at = 0
+            for entry_id, count in owners.items():
+                self._neighbors[entry_id] = rows[at : at + count].astype(np.float32)
+                at += count
+        return snapshot.seq
+
+    async def aclose(self) -> None:
+        """End the threads."""
+        await self.batcher.aclose()
+        self._thread.shutdown(wait=False, cancel_futures=True)

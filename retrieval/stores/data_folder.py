@@ -1,0 +1,32 @@
+"""The data folder: which files the registry keeps in it, and the lock under which they are made."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from retrieval.errors import StoreUnavailable
+
+DATABASE_FILE = "registry.db"
+SIGNAL_FILE = "registry.seq"
+LOCK_FILE = "registry.lock"
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Create the folder for its owner only and hold its lock: two processes must not create one database at once."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The data folder cannot be used: {error.strerror}; check data_dir and its permissions."
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,121 @@
+"""The registry's tables, as SQLAlchemy Core knows them; the migrations create them.
+
+Nothing here knows what an entry means. Types are those that SQLite and PostgreSQL share; times are fixed-width RFC 3339
+text in UTC (see `timestamps`), so that they sort as text; JSON is text, so that audit hashes cover the bytes as stored.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""One row, "seq": the number of the last change of anything that a worker caches."""
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # the last change, of the body or of its memory
+    Column("created_seq", BigInteger, nullable=False),  # the order of pages
+    Column("core_revision", BigInteger, nullable=False),  # when the short texts last changed
+    Column("documents_revision", BigInteger, nullable=False),  # when the documents last changed
+    Column("has_documents", Boolean, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("shadow", Boolean, nullable=False),
+    Column("weights", String(32)),
+    Column("effective_at", String(32)),
+    Column("expires_at", String(32)),
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    Column("revoked_at", String(32)),
+    Column("body", Text, nullable=False),
+    Index("ix_entries_seq", "seq", unique=True),
+    Index("ix_entries_created_seq", "created_seq", unique=True),
+)
+
+entry_revisions = Table(
+    "entry_revisions",
+    metadata,
+    Column("entry_id", String(128), ForeignKey("entries.id"), primary_key=True),
+    Column("revision", BigInteger, primary_key=True),
+    Column("updated_at", String(32), nullable=False),
+    Column("replaced_at", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""Bodies that a later revision replaced."""
+
+entry_memory = Table(
+    "entry_memory",
+    metadata,
+    Column("entry_id", String(128), ForeignKey("entries.id"), primary_key=True),
+    Column("part", String(32), primary_key=True),
+    Column("fingerprint", String(128), primary_key=True),
+    Column("dim", Integer, nullable=False),
+    Column("kinds", Text, nullable=False),
+    Column("vectors", LargeBinary, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("secret_hash", String(64), nullable=False),
+    Column("tenant", String(128), nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("models", Text, nullable=False),
+    Column("rate_limit_per_min", Integer),
+    Column("label", String(128), nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("revoked_at", String(32)),
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_audit_records_kind", "kind", "id"),
+    Index("ix_audit_records_subject", "subject", "id"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("chain", String(32), primary_key=True),
+    Column("last_id", BigInteger, nullable=False),
+    Column("last_hash", String(64), nullable=False),
+)
+"""One row, "main": the end of the chain, so that a cut-off tail is found."""

@@ -1,0 +1,35 @@
+"""Fixtures of the end-to-end tests: a real vLLM server, shared by the whole session.
+
+A bare `pytest` skips these tests where vLLM is not installed; `make test` sets EXPUNGE_REQUIRE_VLLM=1, and then a
+missing environment is a failure: nothing is skipped silently.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guardrail.backends.local_model import PACKAGED, resolve
+from tests.e2e.vllm_server import VllmMissing, VllmServer, running_vllm, vllm_python
+
+
+@pytest.fixture(scope="session")
+def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """A running vLLM server with the packaged model, float32 on the CPU."""
+    try:
+        vllm_python()
+    except VllmMissing as error:
+        if os.environ.get("EXPUNGE_REQUIRE_VLLM") == "1":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    with running_vllm(model_dir=Path(resolve(PACKAGED)), work_dir=tmp_path_factory.mktemp("vllm")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def vllm_url(vllm_server: VllmServer) -> str:
+    """Address of the vLLM server, without `/v1`; it serves the model `smollm2`."""
+    return vllm_server.url

@@ -1,0 +1,80 @@
+"""Which texts of an entry are compared by meaning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from retrieval.entry import EntryKind, ForgetEntry, parse_entry
+from retrieval.memory import CORE_LIMIT, DOCUMENTS_LIMIT, memory_texts
+
+
+def entry(**fields: Any) -> ForgetEntry:
+    return parse_entry({"name": "Stephen King", "kind": "person", **fields})
+
+
+def test_a_bare_name_is_asked_for_in_a_question() -> None:
+    memory = memory_texts(entry())
+    assert [(text.kind, text.text) for text in memory.core] == [("name", "Who is Stephen King?")]
+    assert memory.documents == []
+
+
+def test_every_kind_has_a_question_with_the_name_in_it() -> None:
+    for kind in EntryKind:
+        (text,) = memory_texts(entry(kind=kind)).core
+        assert "Stephen King" in text.text
+
+
+def test_everything_but_answers_is_in_the_core_and_each_has_its_kind() -> None:
+    memory = memory_texts(
+        entry(
+            aliases=["Richard Bachman"],
+            description="An American author.",
+            exemplars=["Who wrote Carrie?"],
+            facts=[{"question": "Where was he born?", "answer": "Portland"}, "He wrote Misery."],
+            neighbors=["Who directed The Shining?"],
+        )
+    )
+    assert {text.kind: text.text for text in memory.core} == {
+        "name": "Who is Stephen King?",
+        "alias": "Who is Richard Bachman?",
+        "description": "An American author.",
+        "question": "Where was he born?",
+        "statement": "He wrote Misery.",
+        "exemplar": "Who wrote Carrie?",
+        "neighbor": "Who directed The Shining?",
+    }
+
+
+def test_texts_that_compare_equal_are_taken_once() -> None:
+    memory = memory_texts(entry(exemplars=["Who wrote Carrie?", "who wrote  CARRIE", "?!"]))
+    assert [text.text for text in memory.core if text.kind == "exemplar"] == ["Who wrote Carrie?"]
+
+
+def test_an_exemplar_that_is_also_a_neighbor_is_kept_on_both_sides() -> None:
+    memory = memory_texts(entry(exemplars=["Who wrote Carrie?"], neighbors=["Who wrote Carrie?"]))
+    assert Counter(text.kind for text in memory.core) == {"name": 1, "exemplar": 1, "neighbor": 1}
+
+
+def test_documents_become_sentences_and_short_passages_without_headings() -> None:
+    document = "== Life ==King was born in Portland, Maine. He was raised by his mother alone.\nIt."
+    texts = [text.text for text in memory_texts(entry(documents=[document])).documents]
+    assert "King was born in Portland, Maine." in texts
+    assert "He was raised by his mother alone." in texts
+    assert not any("==" in text for text in texts)
+    assert all(24 <= len(text) <= 300 for text in texts)
+
+
+def test_very_long_entries_are_thinned_evenly() -> None:
+    document = " ".join(f"This is the sentence number {number} of many." for number in range(3_000))
+    memory = memory_texts(
+        entry(
+            documents=[document],
+            exemplars=[f"exemplar {number}" for number in range(1_500)],
+            neighbors=[f"neighbor {number}" for number in range(300)],
+        )
+    )
+    assert len(memory.documents) == DOCUMENTS_LIMIT
+    assert "299" in memory.documents[-1].text
+    assert len(memory.core) == CORE_LIMIT
+    assert Counter(text.kind for text in memory.core)["neighbor"] == CORE_LIMIT // 4
