@@ -76,7 +76,7 @@ bench: $(READY) $(LITELLM_READY)  ## measure the proxy beside LiteLLM's (BENCH_A
 	$(BIN)/expunge bench proxy --out $(BENCH_OUT) $(BENCH_ARGS)
 
 clean:  ## remove environments, caches and built files; your data stays
-	rm -rf $(VENV) $(VLLM_VENV) $(LITELLM_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf $(VENV) $(VLLM_VENV) $(LITELLM_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python-ok:

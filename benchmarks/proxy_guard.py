@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -20,6 +22,7 @@ from benchmarks.mock_backend import MODEL, PACED_MODEL
 from benchmarks.plan import Bench
 
 FIRST_TIER = re.compile(rb'^expunge_first_tier_total\{outcome="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
+DECISIONS = re.compile(rb'^expunge_decisions_total\{action="(\w+)",treatment="\w+"\} ([0-9.e+]+)$', re.MULTILINE)
 ENCODER_SHARE_AT_LEAST = 0.9
 
 
@@ -48,18 +51,24 @@ async def _one_run(
     everyday, nearby = traffic.everyday_prompts(plan.seed + run), traffic.nearby_prompts(plan.seed + run)
     both: dict[str, Any] = {"direct": bench.mock_url, "proxied": guard.server.url}
 
-    before = await _tiers(client, guard.admin_url)
+    before = await _counts(client, guard.admin_url)
     settled = await load.paired_requests(client, model=MODEL, prompts=lambda: next(everyday), pairs=plan.pairs, **both)
-    between = await _tiers(client, guard.admin_url)
+    between = await _counts(client, guard.admin_url)
     bench.runs.add(guard_added_p50_ms=settled.added_p50_ms, guard_added_p99_ms=settled.added_p99_ms)
-    _add_share(bench, "guard_settled_share", before, between)
+    _add_share(bench, "guard_settled_share", "settled", before.tiers, between.tiers)
+    _add_share(bench, "guard_treated_share", "treat", before.decisions, between.decisions)
 
     encoded = await load.paired_requests(
         client, model=MODEL, prompts=lambda: next(nearby), pairs=max(20, plan.pairs // 2), **both
     )
-    after = await _tiers(client, guard.admin_url)
-    share = _add_share(bench, "guard_encoder_settled_share", between, after)
-    if share is not None and share <= 1 - ENCODER_SHARE_AT_LEAST:
+    after = await _counts(client, guard.admin_url)
+    share = _add_share(bench, "guard_encoder_settled_share", "settled", between.tiers, after.tiers)
+    _add_share(bench, "guard_encoder_treated_share", "treat", between.decisions, after.decisions)
+    if share is None:
+        bench.notes["guard_encoder"] = "not measured: the proxy did not count which tier settled the texts"
+    elif share > 1 - ENCODER_SHARE_AT_LEAST:
+        bench.notes["guard_encoder"] = f"not measured: the first tier settled a share of {share:.2f} of its prompts"
+    else:
         bench.runs.add(guard_encoder_added_p50_ms=encoded.added_p50_ms, guard_encoder_added_p99_ms=encoded.added_p99_ms)
 
     streams = await load.paired_streams(
@@ -73,21 +82,39 @@ async def _one_run(
     bench.runs.add(register_p50_ms=percentile(times_ms, 50), register_p99_ms=percentile(times_ms, 99))
 
 
-def _add_share(bench: Bench, name: str, before: dict[str, float], after: dict[str, float]) -> float | None:
-    """Share of texts that the first tier settled between two readings; None where the proxy does not count them."""
-    counts = {outcome: after[outcome] - before.get(outcome, 0.0) for outcome in after}
-    total = sum(counts.values())
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What the proxy has counted so far: texts by the first tier's outcome, decisions by action."""
+
+    tiers: Mapping[str, float]
+    decisions: Mapping[str, float]
+
+
+def read_counts(metrics: bytes) -> Counts:
+    """From the proxy's metrics in Prometheus text format."""
+    decisions: dict[str, float] = defaultdict(float)
+    for action, count in DECISIONS.findall(metrics):
+        decisions[action.decode()] += float(count)
+    tiers = {outcome.decode(): float(count) for outcome, count in FIRST_TIER.findall(metrics)}
+    return Counts(tiers=tiers, decisions=dict(decisions))
+
+
+async def _counts(client: aiohttp.ClientSession, admin_url: str) -> Counts:
+    async with client.get(f"{admin_url}/metrics") as answer:
+        return read_counts(await answer.read())
+
+
+def _add_share(
+    bench: Bench, name: str, outcome: str, before: Mapping[str, float], after: Mapping[str, float]
+) -> float | None:
+    """Share of an outcome between two readings; None (and no figure) where the proxy counted nothing."""
+    counted = {key: after[key] - before.get(key, 0.0) for key in after}
+    total = sum(counted.values())
     if total <= 0:
         return None
-    share = counts.get("settled", 0.0) / total
+    share = counted.get(outcome, 0.0) / total
     bench.runs.add(**{name: share})
     return share
-
-
-async def _tiers(client: aiohttp.ClientSession, admin_url: str) -> dict[str, float]:
-    async with client.get(f"{admin_url}/metrics") as answer:
-        text = await answer.read()
-    return {outcome.decode(): float(count) for outcome, count in FIRST_TIER.findall(text)}
 
 
 async def _import_entries(client: aiohttp.ClientSession, admin_url: str, entries: list[dict[str, Any]]) -> None:

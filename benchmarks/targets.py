@@ -20,6 +20,7 @@ from benchmarks.mock_backend import MODEL, PACED_MODEL
 from benchmarks.processes import Server, free_ports, running
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT_MODELS = ROOT / ".cache" / "bench-models"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 # Expunge is measured without keys on loopback, so LiteLLM is too; a key would cost it a check on every request.
 LITELLM_WITHOUT_KEYS = {"LITELLM_LOG": "ERROR", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
@@ -57,12 +58,16 @@ def thin_proxy(*, backend: str, work_dir: Path, core: int | None) -> Iterator[Se
 def expunge(
     *, backend: str, work_dir: Path, core: int | None, embedder: str = "none", name: str = "expunge"
 ) -> Iterator[Expunge]:
-    """`expunge serve` with an empty registry of its own."""
+    """`expunge serve` with an empty registry of its own; files derived from the encoder are kept between runs."""
     port, admin_port = free_ports(2)
+    data_dir = work_dir / f"{name}-data"
+    data_dir.mkdir(mode=0o700)
+    KEPT_MODELS.mkdir(parents=True, exist_ok=True)
+    (data_dir / "models").symlink_to(KEPT_MODELS)
     config = {
         "server": {"port": port, "admin_port": admin_port},
         "backends": [{"name": "measured", "kind": "vllm_server", "base_url": backend}],
-        "retrieval": {"data_dir": str(work_dir / f"{name}-data"), "embedder": embedder},
+        "retrieval": {"data_dir": str(data_dir), "embedder": embedder},
     }
     path = work_dir / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")

@@ -1,8 +1,8 @@
 """What is sent: prompts that differ every time, and forget entries about people who never lived.
 
 Prompts differ so that no cache of texts already seen can make a proxy look faster than it is. Everything follows from
-a seed. `everyday_prompts` come near no entry; `nearby_prompts` speak of what the entries are about without naming
-anybody, so that names do not decide and meaning must. Both are about 40 tokens long.
+a seed. `everyday_prompts` come near no entry; `nearby_prompts` speak of the entries' world without asking for
+anybody, so that a cheap look does not settle them and the encoder must. Both are about 40 tokens long.
 """
 
 from __future__ import annotations
@@ -42,12 +42,16 @@ def everyday_prompts(seed: int) -> Iterator[str]:
 
 
 def nearby_prompts(seed: int) -> Iterator[str]:
-    """Endless requests about what the entries are about, without a name."""
+    """Endless requests from the world of the entries that still ask for none of them.
+
+    One sentence each: the detector reads sentences one by one, and a harmless one of two would be settled cheaply.
+    """
     rng = random.Random(seed)
     while True:
         yield (
-            f"Who was the {rng.choice(CRAFTS)} from {rng.choice(TOWNS)} who {rng.choice(DEEDS)} around "
-            f"{rng.randint(1700, 1950)}, and what became of the workshop afterwards? My file number is {rng.random():.6f}."
+            f"Write {rng.randint(4, 400)} words for the sign of my shop in {rng.choice(TOWNS)}, which sells "
+            f"{rng.choice(THINGS)}, in the voice of a {rng.choice(CRAFTS)} who won the royal prize, and mention order "
+            f"number {rng.random():.6f} at its end"
         )
 
 

@@ -4,9 +4,11 @@
 
 DIR holds `entries.jsonl` and `probes.jsonl` as for `expunge eval detection`; `--benign` holds `probes.jsonl` that touch
 no entry. Groups that begin with "neighbor" are near and must stay. Names, aliases and facts are left out of the
-picture: the phrases find those without any threshold. Policy: the best recall of the right entry with at most 5 % of
-the neighbours and 1 % of the benign prompts caught; then the highest first tier that loses at most 1 % of what the
-encoder finds. Both thresholds are lowest values to the hundredth. False alarms grow with the number of entries.
+picture: the phrases find those without any threshold. Cosines to documents count less by a margin, which is
+`retrieval.meaning.DOCUMENT_MARGIN`; the recall at others is shown. Policy: the best recall of the right entry with at
+most 5 % of the neighbours and 1 % of the benign prompts caught; then the highest first tier that loses at most 1 % of
+what the encoder finds, and the lower one of entries with and without documents. False alarms grow with the number of
+entries.
 
 Shapes: M memory rows, W windows of all probes.
 """
@@ -17,7 +19,7 @@ import argparse
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ from numpy.typing import NDArray
 from benchmarks import report
 from retrieval.embedders import load_embedder
 from retrieval.embedders.protocol import Embedder
-from retrieval.entry import parse_entry
+from retrieval.entry import ForgetEntry, parse_entry
+from retrieval.meaning import DOCUMENT_MARGIN
 from retrieval.memory import core_texts, document_texts
 from retrieval.settings import RetrievalSettings
 from retrieval.text.views import windows
@@ -36,6 +39,7 @@ NEIGHBOR_LIMIT = 0.05
 BENIGN_LIMIT = 0.01
 LOSS_LIMIT = 0.01
 THRESHOLDS = tuple(round(0.40 + 0.01 * step, 2) for step in range(51))
+MARGINS = (0.0, 0.1, 0.15, 0.18, 0.2, 0.22, 0.24, 0.26, 0.28, 0.3)
 FIRST_THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(5, 91))
 
 Floats = NDArray[np.float32]
@@ -58,20 +62,37 @@ class Probe:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scores:
-    """Per window: best cosine to any entry and to the expected one, best of the first tier, and the probe's number."""
+class Nearest:
+    """Per window, against one part of the memory: best cosine to any entry, to the expected one, and in the first tier."""
 
     any_W: Floats
     right_W: Floats
     first_W: Floats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    """Core and documents, and each window's probe."""
+
+    core: Nearest
+    documents: Nearest | None
     probe_W: NDArray[np.int64]
     probes: Sequence[Probe]
+    margin: float = DOCUMENT_MARGIN
+
+    def best(self, name: str) -> Floats:
+        """The better of core and documents less the margin."""
+        core_W: Floats = getattr(self.core, name)
+        if self.documents is None:
+            return core_W
+        documents_W: Floats = getattr(self.documents, name)
+        return np.asarray(np.maximum(core_W, documents_W - self.margin), dtype=np.float32)
 
     def rates(self, threshold: float, first: float = -1.0) -> dict[str, float]:
         """Share of each role's probes that is caught; of "forget" by the right entry."""
-        passed_W = self.first_W >= first
-        caught: set[int] = set(self.probe_W[(self.any_W >= threshold) & passed_W].tolist())
-        right: set[int] = set(self.probe_W[(self.right_W >= threshold) & passed_W].tolist())
+        passed_W = self.best("first_W") >= first
+        caught: set[int] = set(self.probe_W[(self.best("any_W") >= threshold) & passed_W].tolist())
+        right: set[int] = set(self.probe_W[(self.best("right_W") >= threshold) & passed_W].tolist())
         rates: dict[str, float] = {}
         for role in ("forget", "neighbor", "benign"):
             of_role = {number for number, probe in enumerate(self.probes) if probe.role == role}
@@ -95,30 +116,37 @@ def load_probes(path: Path, entry_ids: set[str], limit: int, chance: random.Rand
     return chance.sample(found, min(limit, len(found)))
 
 
-def score(
-    encoder: Embedder, first_tier: Embedder, memory: Mapping[str, Sequence[str]], probes: Sequence[Probe]
-) -> Scores:
-    """Everything that the thresholds decide on."""
-    texts: list[str] = []
-    probe_W: list[int] = []
-    for number, probe in enumerate(probes):
-        for start, end in windows(probe.prompt):
-            texts.append(probe.prompt[start:end])
-            probe_W.append(number)
-    owners_M = np.array([entry_id for entry_id, rows in memory.items() for _ in rows])
-    flat = [text for rows in memory.values() for text in rows]
-    encoded_M, encoded_W = encoder.embed(flat), encoder.embed(texts)
-    first_M, first_W = first_tier.embed(flat), first_tier.embed(texts)
-    any_W = np.empty(len(texts), dtype=np.float32)
+def nearest(
+    tiers: tuple[Embedder, Embedder], memory: Sequence[tuple[str, str]], texts: Sequence[str], expected: Sequence[str]
+) -> Nearest:
+    """The windows' best cosines to memory rows, which are pairs of entry id and text."""
+    owners_M = np.array([entry_id for entry_id, _ in memory])
+    rows = [tier.embed([text for _, text in memory]) for tier in tiers]
+    windows_of = [tier.embed(texts) for tier in tiers]
+    any_W, first_W = np.empty(len(texts), dtype=np.float32), np.empty(len(texts), dtype=np.float32)
     right_W = np.full(len(texts), -1.0, dtype=np.float32)
-    best_first_W = np.empty(len(texts), dtype=np.float32)
-    for place, number in enumerate(probe_W):
-        cosines_M = encoded_M @ encoded_W[place]
+    for place, entry_id in enumerate(expected):
+        cosines_M = rows[0] @ windows_of[0][place]
         any_W[place] = cosines_M.max()
-        if probes[number].expect:
-            right_W[place] = cosines_M[owners_M == probes[number].expect].max()
-        best_first_W[place] = (first_M @ first_W[place]).max()
-    return Scores(any_W=any_W, right_W=right_W, first_W=best_first_W, probe_W=np.array(probe_W), probes=probes)
+        if entry_id in owners_M:
+            right_W[place] = cosines_M[owners_M == entry_id].max()
+        first_W[place] = (rows[1] @ windows_of[1][place]).max()
+    return Nearest(any_W=any_W, right_W=right_W, first_W=first_W)
+
+
+def score(tiers: tuple[Embedder, Embedder], entries: Mapping[str, ForgetEntry], probes: Sequence[Probe]) -> Scores:
+    """Everything that the thresholds decide on."""
+    places = [(number, span) for number, probe in enumerate(probes) for span in windows(probe.prompt)]
+    texts = [probes[number].prompt[span.start : span.end] for number, span in places]
+    expected = [probes[number].expect for number, _ in places]
+    core = [(entry_id, text.text) for entry_id, entry in entries.items() for text in core_texts(entry)]
+    documents = [(entry_id, text.text) for entry_id, entry in entries.items() for text in document_texts(entry)]
+    return Scores(
+        core=nearest(tiers, core, texts, expected),
+        documents=nearest(tiers, documents, texts, expected) if documents else None,
+        probe_W=np.array([number for number, _ in places]),
+        probes=probes,
+    )
 
 
 def choose(scores: Scores) -> tuple[float, float]:
@@ -136,10 +164,18 @@ def choose(scores: Scores) -> tuple[float, float]:
     return semantic, max(fitting, default=0.0)
 
 
+def at_margin(scores: Scores, margin: float) -> dict[str, float]:
+    """Threshold and recall that the policy gives with another margin for documents."""
+    other = replace(scores, margin=margin)
+    semantic, first = choose(other)
+    settled = settled_share(other, first, "benign")
+    return rounded({"threshold": semantic, "recall": other.rates(semantic)["forget"], "benign_settled": settled})
+
+
 def settled_share(scores: Scores, first: float, role: str) -> float:
     """Share of a role's windows that the first tier settles."""
     of_role = np.array([scores.probes[number].role == role for number in scores.probe_W])
-    return float((scores.first_W[of_role] < first).mean())
+    return float((scores.best("first_W")[of_role] < first).mean())
 
 
 def describe(scores: Scores, label: str) -> tuple[dict[str, float], dict[str, Any]]:
@@ -209,24 +245,28 @@ def main() -> None:
     settings = RetrievalSettings(embedder="minilm-int8", data_dir=options.models)
     encoder, first_tier = load_embedder("minilm-int8", settings), load_embedder("static", settings)
 
-    core = {entry_id: [text.text for text in core_texts(entry)] for entry_id, entry in entries.items()}
-    full = {
-        entry_id: core[entry_id] + [text.text for text in document_texts(entry)] for entry_id, entry in entries.items()
-    }
+    hardware = report.hardware()
+    whole = score((encoder, first_tier), entries, probes)
     figures: dict[str, float] = {}
     samples: dict[str, Any] = {}
-    hardware = report.hardware()
-    for label, memory in (("core", core), ("documents", full)):
-        found, tables = describe(score(encoder, first_tier, memory, probes), label)
+    for label, scores in (("core", replace(whole, documents=None)), ("all", whole)):
+        found, tables = describe(scores, label)
         show(label, found, tables)
         figures |= found
-        samples[label] = {**tables, "memory_rows": sum(map(len, memory.values()))}
+        samples[label] = tables
+    samples["recall_by_document_margin"] = {f"{margin:.2f}": at_margin(whole, margin) for margin in MARGINS}
+    print(f"\nby document margin: {samples['recall_by_document_margin']}")
     samples["probes"] = {role: sum(probe.role == role for probe in probes) for role in ("forget", "neighbor", "benign")}
     if options.out:
         names = ("seed", "entries", "probes")
         config = {name: getattr(options, name) for name in names}
         config |= {"data": options.data.name, "benign": options.benign.name, "encoder": encoder.fingerprint}
-        config |= {"neighbor_limit": NEIGHBOR_LIMIT, "benign_limit": BENIGN_LIMIT, "loss_limit": LOSS_LIMIT}
+        config |= {
+            "neighbor_limit": NEIGHBOR_LIMIT,
+            "benign_limit": BENIGN_LIMIT,
+            "loss_limit": LOSS_LIMIT,
+            "document_margin": DOCUMENT_MARGIN,
+        }
         result = report.BenchResult(
             config=report.dated(config),
             versions=report.versions(),

@@ -16,6 +16,7 @@ from guardrail.auth import Authenticator
 from guardrail.backends import create
 from guardrail.backends.protocol import Backend
 from guardrail.backends.router import Router
+from guardrail.backends.watched import FailureKind, Watched
 from guardrail.decision import Caller
 from guardrail.detectors import DETECTORS
 from guardrail.detectors.cascade import Cascade
@@ -37,18 +38,25 @@ _log = logging.getLogger("expunge")
 class Proxy:
     """Everything that one process serves with. `start` before the first request, `stop` after the last."""
 
-    def __init__(self, settings: Settings, *, backends: list[tuple[BackendSettings, Backend]] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        backends: list[tuple[BackendSettings, Backend]] | None = None,
+        searcher: Searcher | None = None,
+    ) -> None:
+        """`backends` and `searcher` stand in for what the settings name."""
         self.settings = settings
-        data_dir = settings.retrieval.data_dir
-        self.registry = Registry.open(data_dir)
-        self.searcher = Searcher(settings.retrieval)
+        self.registry = Registry.open(settings.retrieval.data_dir)
+        self.searcher = searcher or Searcher(settings.retrieval)
         self.follower = Follower(self.registry, self.searcher)
-        served = backends or [(one, create(one, cache_dir=data_dir / "models")) for one in settings.backends]
-        self.router = Router(served)
+        served = backends or [(one, create(one, cache_dir=settings.retrieval.cache_dir)) for one in settings.backends]
+        self.router = Router([(one, Watched(backend, self._backend_failed)) for one, backend in served])
         names = [backend.name for backend in self.router.backends]
         self.metrics = Metrics(treatments=TREATMENTS, backends=names)
         self.audit = AuditWriter(self.registry.audit)
         self.memory = MemoryBuilder(self.registry, self.searcher)
+        self._counted = (0, 0, 0)
         cascade = Cascade(
             [make(self.searcher) for make in DETECTORS.values()],
             timeout_s=settings.policy.detector_timeout_s,
@@ -84,9 +92,12 @@ class Proxy:
         await self.memory.stop()
         for backend in self.router.backends:
             await backend.aclose()
-        if keeps_memory:
-            self.searcher.save_snapshot(self.settings.retrieval.data_dir)
         self.audit.close()
+        if keeps_memory:
+            try:
+                self.searcher.save_snapshot(self.settings.retrieval.data_dir)
+            except OSError as error:  # the next start embeds or reads again what the snapshot would have held
+                _log.error("the index snapshot was not written: %s", error.strerror)
         await self.searcher.aclose()
         self.registry.close()
 
@@ -138,8 +149,26 @@ class Proxy:
 
     def _observe(self, detector: str, seconds: float) -> None:
         self.metrics.detector("lexical" if detector == "lexical" else "encoder", seconds)
+        if detector != "lexical":
+            self._count_texts()
+
+    def _count_texts(self) -> None:
+        """Bring the counts of the first tier and of the audit queue up to date."""
+        settled, encoded, dropped = self.searcher.settled_by_first_tier, self.searcher.texts_encoded, self.audit.dropped
+        before = self._counted
+        self._counted = (settled, encoded, dropped)
+        if settled > before[0]:
+            self.metrics.first_tier("settled", settled - before[0])
+        if encoded > before[1]:
+            self.metrics.first_tier("encoded", encoded - before[1])
+        if dropped > before[2]:
+            self.metrics.audit_dropped(dropped - before[2])
+
+    def _backend_failed(self, backend: str, kind: FailureKind) -> None:
+        self.metrics.backend_error(backend, kind)
 
     def _gauge(self) -> None:
+        self._count_texts()
         self.metrics.entries_enforced(len(self.searcher.entries), seq=self.follower.seq)
 
 

@@ -1,13 +1,15 @@
 """Forward: a request as the flow sees it, sent to its backend with or without treatment.
 
-Requests that nothing is forgotten for are relayed byte by byte; only a renamed model makes them be read and rewritten.
+Requests that nothing is forgotten for are relayed byte by byte. Where the public model name is not the backend's own, the
+name alone is exchanged, on the way there and back; every other byte stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -15,17 +17,18 @@ from guardrail.backends.protocol import BackendAnswer, BackendCall
 from guardrail.backends.router import Route
 from guardrail.decision import Caller, TreatedRequest
 from guardrail.errors import BackendError
-from guardrail.inspection import renamed
+from guardrail.openai_wire.errors import error_event
+from guardrail.openai_wire.json_bytes import replace_string
 from guardrail.openai_wire.protocol import WireFormat
-from guardrail.openai_wire.sse import SseSplitter, write_event
+from guardrail.openai_wire.sse import SseSplitter
 from guardrail.replies import Outgoing
-from guardrail.streaming.relay import read_all, relay_raw
+from guardrail.streaming.relay import read_all, relay_raw, too_long
 
 _ERROR_BYTES = 64 * 1024
 _RENAME_BYTES = 64 * 1024 * 1024
-_OWN_HEADERS = frozenset(
-    {b"content-length", b"content-encoding", b"transfer-encoding", b"date", b"server", b"x-request-id"}
-)
+_OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"date", b"server", b"x-request-id"})
+_CALLERS_FAULT = frozenset({400, 404, 413, 415, 422})
+_MODEL_PLACES = (("model",), ("response", "model"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,33 +46,57 @@ class Request:
 
 
 async def send(request: Request, route: Route, treated: TreatedRequest) -> BackendAnswer:
-    """Send a treated request. An error answer under a treatment is told without the backend's words: they may repeat
-    the prompt as the model saw it."""
+    """Send a treated request.
+
+    The backend's words on a treated request may repeat the prompt as the model saw it, so they are never told. A caller
+    whose own request is at fault gets the backend's answer to that request, as he would without any treatment.
+    """
     answer = await route.backend.send(_call(request, route, treated.body, treated.raw))
-    if answer.status >= 400 and treated.body is not request.body:
-        status = answer.status
-        await read_all(answer, max_bytes=_ERROR_BYTES)
-        raise BackendError(
-            "The backend refused the request; its size or one of its fields may not fit the model.",
-            status=status,
-            type="invalid_request_error" if status < 500 else "server_error",
-            code="backend_refused",
-        )
-    return answer
+    if answer.status < 400 or treated.body is request.body:
+        return answer
+    await read_all(answer, max_bytes=_ERROR_BYTES)
+    if answer.status in _CALLERS_FAULT:
+        own = await route.backend.send(_call(request, route, request.body, request.raw))
+        if own.status >= 400:
+            return own
+        await own.aclose()
+    raise _refused(answer)
+
+
+def _refused(answer: BackendAnswer) -> BackendError:
+    status = answer.status
+    kind = "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"
+    waits = [value for name, value in answer.headers if name.lower() == b"retry-after" and value.isdigit()]
+    return BackendError(
+        "The backend refused the request; its size or one of its fields may not fit the model."
+        if status < 500 and status != 429
+        else "The backend cannot take this request at the moment.",
+        status=status,
+        type=kind,
+        code="backend_refused",
+        retry_after_s=float(waits[0]) if waits else None,
+    )
 
 
 async def send_untouched(request: Request, route: Route) -> Outgoing:
     """Relay a request byte by byte."""
     answer = await route.backend.send(_call(request, route, request.body, request.raw))
-    stream = request.body.get("stream") is True and answer.status < 400
-    body: AsyncIterator[bytes] | bytes = relay_raw(answer, is_stream=stream)
-    if route.is_renamed and answer.status < 400:
-        body = _renamed_stream(answer, route) if stream else await _renamed_whole(answer, route)
+    body = await relayed(answer, route, is_stream=request.body.get("stream") is True)
     return Outgoing(status=answer.status, headers=answered_headers(answer, request, None), body=body)
 
 
+async def relayed(answer: BackendAnswer, route: Route, *, is_stream: bool) -> AsyncIterator[bytes] | bytes:
+    """An answer's own bytes, with the public model name in place of the backend's."""
+    is_stream = is_stream and answer.status < 400
+    if not route.is_renamed or answer.status >= 400:
+        return relay_raw(answer, is_stream=is_stream)
+    if is_stream:
+        return _renamed_stream(answer, route)
+    return _renamed(await read_all(answer, max_bytes=_RENAME_BYTES), route)
+
+
 def answered_headers(
-    answer: BackendAnswer, request: Request, explained: Mapping[str, object] | None
+    answer: BackendAnswer, request: Request | None = None, explained: Mapping[str, object] | None = None
 ) -> list[tuple[bytes, bytes]]:
     """The backend's headers as they may leave, and the decision for an admin who asked."""
     headers = [(name, value) for name, value in answer.headers if name.lower() not in _OWN_HEADERS]
@@ -79,12 +106,17 @@ def answered_headers(
     return headers
 
 
+def renamed_call(raw: bytes, route: Route) -> bytes:
+    """A request's bytes with the backend's own model name."""
+    if not route.is_renamed or route.upstream_model is None:
+        return raw
+    return replace_string(raw, [("model",)], route.upstream_model)
+
+
 def _call(request: Request, route: Route, body: Mapping[str, Any], raw: bytes) -> BackendCall:
-    if route.is_renamed:
-        raw = orjson.dumps({**body, "model": route.upstream_model})
     return BackendCall(
         path=request.wire.path,
-        body=raw,
+        body=renamed_call(raw, route),
         query=request.query,
         headers=request.headers,
         model=route.upstream_model,
@@ -93,20 +125,20 @@ def _call(request: Request, route: Route, body: Mapping[str, Any], raw: bytes) -
     )
 
 
-async def _renamed_whole(answer: BackendAnswer, route: Route) -> bytes:
-    raw = await read_all(answer, max_bytes=_RENAME_BYTES)
-    value = orjson.loads(raw)
-    return orjson.dumps(value) if isinstance(value, dict) and renamed(value, route.model) else raw
+def _renamed(raw: bytes, route: Route) -> bytes:
+    return replace_string(raw, _MODEL_PLACES, route.model) if route.model is not None else raw
 
 
 async def _renamed_stream(answer: BackendAnswer, route: Route) -> AsyncIterator[bytes]:
     splitter = SseSplitter(_RENAME_BYTES)
-    async for chunk in relay_raw(answer, is_stream=True):
-        out: list[bytes] = []
-        for event in splitter.push(chunk):
-            value = orjson.loads(event.data) if event.data is not None and event.data[:1] == b"{" else None
-            out.append(write_event(value, name=event.name) if value and renamed(value, route.model) else event.raw)
-        if out:
-            yield b"".join(out)
+    async with aclosing(cast("AsyncGenerator[bytes]", relay_raw(answer, is_stream=True))) as chunks:
+        async for chunk in chunks:
+            # The data is JSON, and the other lines of an event hold neither braces nor quotes.
+            out = [_renamed(event.raw, route) for event in splitter.push(chunk)]
+            if out:
+                yield b"".join(out)
+            if splitter.overflow:
+                yield error_event(too_long())
+                return
     if splitter.rest():
         yield splitter.rest()

@@ -13,6 +13,7 @@ from retrieval.entry import RegisteredEntry
 from retrieval.errors import RetrievalError
 from retrieval.registry import Registry
 from retrieval.searcher import Searcher
+from retrieval.stores.memory_rows import CORE, DOCUMENTS
 
 _log = logging.getLogger("expunge")
 _PAGE = 500
@@ -40,23 +41,22 @@ class MemoryBuilder:
         cursor: str | None = None
         while True:
             page = await asyncio.to_thread(self._registry.list, limit=_PAGE, cursor=cursor)
-            for record in page.items:
-                if record.revoked_at is None:
-                    await self._catch_up(record)
+            await self._catch_up([record for record in page.items if record.revoked_at is None])
             cursor = page.next_cursor
             if cursor is None:
                 break
         self._task = asyncio.create_task(self._work())
 
-    async def _catch_up(self, record: RegisteredEntry) -> None:
+    async def _catch_up(self, records: list[RegisteredEntry]) -> None:
         fingerprint = self._searcher.fingerprint
-        if await asyncio.to_thread(self._registry.memory_ready, record.id, fingerprint):
-            return
-        rows = (await asyncio.to_thread(self._registry.memory_of, [record.id], fingerprint))[record.id]
-        if not any(row.part == "core" for row in rows):
-            for made in await asyncio.to_thread(self._searcher.embed_memory, record.entry):
-                await asyncio.to_thread(self._registry.put_memory, record.id, record.revision, made)
-        self._queue.put_nowait(record)
+        known = await asyncio.to_thread(self._registry.memory_of, [record.id for record in records], fingerprint)
+        for record in records:
+            parts = {rows.part for rows in known[record.id]}
+            if CORE not in parts:
+                for made in await asyncio.to_thread(self._searcher.embed_memory, record.entry):
+                    await asyncio.to_thread(self._registry.put_memory, record.id, record.revision, made)
+            if record.entry.documents and DOCUMENTS not in parts:
+                self._queue.put_nowait(record)
 
     def schedule(self, record: RegisteredEntry) -> None:
         """Queue an entry's documents; returns at once."""
@@ -71,7 +71,8 @@ class MemoryBuilder:
                 made = await asyncio.to_thread(self._searcher.embed_documents, record.entry)
                 if made is not None:
                     await asyncio.to_thread(self._registry.put_memory, record.id, record.revision, made)
-            except RetrievalError as error:
+            except (RetrievalError, ValueError, RuntimeError, OSError) as error:
+                # One entry that cannot be embedded must not keep the others waiting; its kind is enough to find it.
                 _log.error("memory of entry %s was not built: %s", record.id, type(error).__name__)
             finally:
                 self._busy = 0

@@ -91,6 +91,10 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, [server for server, _ in servers], stopping)
+    parent = multiprocessing.parent_process()
+    if data is not None and admin is None and parent is not None:
+        # A worker that outlived a killed parent would hold the port, and would follow a registry nobody guards.
+        loop.add_reader(parent.sentinel, _orphaned, parent.sentinel, [server for server, _ in servers], stopping)
     tasks = [asyncio.create_task(server.serve(sockets=[sock])) for server, sock in servers]
     _announce(data, admin)
     watcher = asyncio.create_task(_watch(watch, stopping)) if watch else None
@@ -125,6 +129,13 @@ def _stop(servers: list[_Server], stopping: asyncio.Event) -> None:
         server.force_exit = stopping.is_set()  # a second signal does not wait for answers under way
         server.should_exit = True
     stopping.set()
+
+
+def _orphaned(sentinel: int, servers: list[_Server], stopping: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(sentinel)
+    _log.error("the main process is gone; this worker stops")
+    if not stopping.is_set():
+        _stop(servers, stopping)
 
 
 async def _watch(watch: Callable[[], None], stopping: asyncio.Event) -> None:

@@ -24,7 +24,7 @@ TEXT_LIMIT_CHARS = 8_192
 DOCUMENT_LIMIT_CHARS = 200_000
 DOCUMENTS_LIMIT_CHARS = 2_000_000
 LIST_LIMIT = 2_000
-ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
+ID_PATTERN = re.compile(r"\w[^\s/\\?#%\"'<>\x00-\x1f\x7f]{0,127}")
 
 
 class EntryKind(StrEnum):
@@ -142,7 +142,9 @@ class ForgetEntry(_Value):
     @classmethod
     def _plain_id(cls, value: str | None) -> str | None:
         if value is not None and not ID_PATTERN.fullmatch(value):
-            raise ValueError("must be 1-128 letters, digits or ._:- and begin with a letter or digit")
+            raise ValueError(
+                "must be 1-128 characters, begin with a letter or digit, and hold no spaces, quotes or /\\?#%<>"
+            )
         return value
 
     @field_validator("facts", mode="before")

@@ -65,6 +65,10 @@ class Follower:
         """True if anything is to be forgotten for this tenant and model now."""
         return self._scopes.covers(tenant=tenant, model=model, now=datetime.now(UTC))
 
+    def acts(self, *, tenant: str, model: str | None) -> bool:
+        """The same without entries in shadow, which are decided and recorded but never acted on."""
+        return self._scopes.covers(tenant=tenant, model=model, now=datetime.now(UTC), acting=True)
+
     def admitted(self, entry_id: str, *, tenant: str, model: str | None, now: datetime) -> RegisteredEntry | None:
         """The entry, if it covers this tenant and model and is in force at `now`."""
         record = self._searcher.entries.get(entry_id)

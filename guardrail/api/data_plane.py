@@ -23,9 +23,10 @@ from guardrail.api import (
     responses,
 )
 from guardrail.api.endpoint import Endpoint, Received, Services
-from guardrail.api.sending import Send, send_outgoing
+from guardrail.api.sending import Send, Sender, internal_error
 from guardrail.auth import Authenticator
-from guardrail.errors import ApiError, BackendError, not_found, overloaded
+from guardrail.decision import Caller
+from guardrail.errors import ApiError, not_found, overloaded
 from guardrail.metrics import Metrics
 from guardrail.openai_wire.errors import error_body, error_headers
 from guardrail.replies import Outgoing
@@ -43,6 +44,9 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/healthz": health.ENDPOINT,
     "/health": health.ENDPOINT,
 }
+CLIENT_GONE = 499
+"""Counted as the status of a request whose caller hung up before the first byte."""
+
 _REQUEST_ID_CHARS = 128
 _log = logging.getLogger("expunge")
 
@@ -64,21 +68,23 @@ class DataPlane:
         label = endpoint.label if endpoint is not None else "passthrough"
         started = perf_counter()
         self._metrics.request_started()
-        state = _Exchange(scope, receive, send, self._services.settings.server.keep_alive_comment_s)
+        exchange = _Exchange(scope, receive, send, self._services.settings.server.keep_alive_comment_s)
         try:
-            await self._answer(state, endpoint)
+            await self._answer(exchange, endpoint)
         except asyncio.CancelledError:
-            if not state.hung_up:
+            if not exchange.hung_up:
                 raise
             self._metrics.client_disconnect(label)
         finally:
-            state.close()
+            exchange.close()
             self._metrics.request_ended()
-            self._metrics.request(label, state.status, perf_counter() - started)
+            self._metrics.request(label, exchange.sender.status or CLIENT_GONE, perf_counter() - started)
 
-    async def _answer(self, state: _Exchange, endpoint: Endpoint | None) -> None:
+    async def _answer(self, exchange: _Exchange, endpoint: Endpoint | None) -> None:
+        """Handle and send. What fails before the first byte is told as an error, what fails behind it ends the answer."""
         try:
-            outgoing = await self._handle(state, endpoint)
+            await exchange.sender.run(await self._handle(exchange, endpoint))
+            return
         except ApiError as error:
             outgoing = self._told(error)
         except RetrievalError as error:
@@ -86,28 +92,32 @@ class DataPlane:
             outgoing = self._told(overloaded("The service cannot take this request at the moment.", retry_after_s=2.0))
         except Exception as error:  # noqa: BLE001 - the outermost handler: nothing may escape with text in it
             _log.error("unforeseen error: %s at %s", type(error).__name__, _place(error))
-            outgoing = self._told(
-                ApiError("The server had an error.", status=500, type="server_error", code="internal_error")
-            )
-        await state.respond(outgoing)
+            outgoing = self._told(internal_error())
+        # An answer that has begun is left without its end: the server closes the connection, and the caller sees it.
+        if exchange.sender.status is None:
+            await exchange.sender.run(outgoing)
 
-    async def _handle(self, state: _Exchange, endpoint: Endpoint | None) -> Outgoing:
-        scope = state.scope
+    async def _handle(self, exchange: _Exchange, endpoint: Endpoint | None) -> Outgoing:
+        method = exchange.scope["method"]
         if endpoint is health.ENDPOINT:
-            return await endpoint.handle(state.received(None, self._services), self._services)
-        caller = await self._authenticator.authenticate(scope["headers"])
+            if method not in endpoint.methods:
+                return _wrong_method(method, endpoint)
+            return await endpoint.handle(exchange.received(Caller(), self._services), self._services)
+        caller = await self._authenticator.authenticate(exchange.scope["headers"])
         if endpoint is None:
             raise not_found("This route")
-        if scope["method"] not in endpoint.methods:
-            raise ApiError(f"Method {scope['method']} is not allowed here.", status=405, code="method_not_allowed")
-        return await endpoint.handle(state.received(caller, self._services), self._services)
+        if method not in endpoint.methods:
+            return _wrong_method(method, endpoint)
+        return await endpoint.handle(exchange.received(caller, self._services), self._services)
 
     def _told(self, error: ApiError) -> Outgoing:
-        if isinstance(error, BackendError):
-            self._metrics.backend_error("", "timeout" if error.status == 504 else "unavailable")
-        if error.status in (401, 429) and error.code in ("invalid_api_key", "rate_limit_exceeded"):
-            self._metrics.refused_caller("unauthenticated" if error.status == 401 else "rate_limited")
-        return Outgoing(status=error.status, headers=error_headers(error), body=error_body(error))
+        headers = error_headers(error)
+        if error.code == "invalid_api_key":
+            self._metrics.refused_caller("unauthenticated")
+            headers.append((b"www-authenticate", b"Bearer"))
+        elif error.status == 429 and error.code == "rate_limit_exceeded":
+            self._metrics.refused_caller("rate_limited")
+        return Outgoing(status=error.status, headers=headers, body=error_body(error))
 
 
 class _Exchange:
@@ -115,22 +125,22 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, keep_alive_s: float) -> None:
         self.scope = scope
-        self.status = 499
         self.hung_up = False
         self._receive = receive
-        self._send = send
-        self._keep_alive_s = keep_alive_s
         self._watch: asyncio.Task[None] | None = None
         self._request_id = _request_id(scope["headers"])
+        self.sender = Sender(send, [(b"x-request-id", self._request_id)], keep_alive_s=keep_alive_s)
 
-    def received(self, caller: Any, services: Services) -> Received:
+    def received(self, caller: Caller, services: Services) -> Received:
         headers = self.scope["headers"]
         explain = any(name == b"x-expunge-explain" and value == b"1" for name, value in headers)
         limit = services.settings.server.max_body_bytes
         passed = [pair for pair in headers if pair[0] != b"x-request-id"]
+        path = self.scope["path"]
         return Received(
             method=self.scope["method"],
-            path=self.scope["path"],
+            path=path,
+            raw_path=self.scope.get("raw_path", path.encode()).decode("latin-1"),
             query=self.scope["query_string"].decode("latin-1"),
             headers=[*passed, (b"x-request-id", self._request_id)],
             caller=caller,
@@ -143,6 +153,8 @@ class _Exchange:
         """The whole body; from then on a hang-up cancels the handler."""
         pieces: list[bytes] = []
         size = 0
+        if _declared_bytes(self.scope["headers"]) > limit:
+            raise _too_large(limit)
         more = True
         while more:
             message = await self._receive()
@@ -152,7 +164,7 @@ class _Exchange:
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             if size > limit:
-                raise ApiError(f"The body is larger than {limit} bytes.", status=413, code="body_too_large")
+                raise _too_large(limit)
             more = message.get("more_body", False)
         task = asyncio.current_task()
         if task is not None and self._watch is None:
@@ -164,11 +176,6 @@ class _Exchange:
             pass
         self.hung_up = True
         handler.cancel()
-
-    async def respond(self, outgoing: Outgoing) -> None:
-        self.status = outgoing.status
-        headers = [*outgoing.headers, (b"x-request-id", self._request_id)]
-        await send_outgoing(self._send, outgoing, headers, keep_alive_s=self._keep_alive_s)
 
     def close(self) -> None:
         if self._watch is not None:
@@ -183,6 +190,24 @@ def find_endpoint(path: str, method: str) -> Endpoint | None:
     if path.startswith(models.PREFIX) and method == "GET":
         return models.ENDPOINT
     return passthrough.ENDPOINT if path.startswith("/v1/") else None
+
+
+def _wrong_method(method: str, endpoint: Endpoint) -> Outgoing:
+    allowed = ", ".join(sorted(endpoint.methods))
+    error = ApiError(f"Method {method} is not allowed here; use {allowed}.", status=405, code="method_not_allowed")
+    headers = [*error_headers(error), (b"allow", allowed.encode())]
+    return Outgoing(status=405, headers=headers, body=error_body(error))
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(f"The body is larger than {limit} bytes.", status=413, code="body_too_large")
+
+
+def _declared_bytes(headers: list[tuple[bytes, bytes]]) -> int:
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and len(value) < 20:
+            return int(value)
+    return 0
 
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -9,45 +9,42 @@ from __future__ import annotations
 from typing import Any
 
 from guardrail.api.endpoint import Endpoint, Received, Services
-from guardrail.auth import check_model
+from guardrail.api.generation import check_scope
 from guardrail.backends.protocol import BackendCall
 from guardrail.decision import Action, Passage, Role
 from guardrail.errors import ApiError, overloaded
+from guardrail.forward import answered_headers, relayed, renamed_call
 from guardrail.replies import Outgoing
-from guardrail.streaming.relay import relay_raw
 
 
 async def handle(received: Received, services: Services) -> Outgoing:
     """One embeddings request."""
     body, raw = await received.json()
     model = body.get("model")
-    if "*" not in received.caller.models and isinstance(model, str):
-        check_model(received.caller, model, [str(card["id"]) for card in await services.router.cards()])
+    await check_scope(received, services, model)
     await services.follower.catch_up()
     route = await services.router.route(model)
     must_judge = services.settings.policy.embeddings == "refuse"
     if must_judge and services.follower.covers(tenant=received.caller.tenant, model=route.model):
         await _judge(body.get("input"), received, services, route.model)
-    if route.is_renamed:
-        import orjson
-
-        raw = orjson.dumps({**body, "model": route.upstream_model})
     call = BackendCall(
         path=received.path,
-        body=raw,
+        body=renamed_call(raw, route),
         query=received.query,
         headers=received.headers,
         model=route.upstream_model,
         fair_key=received.caller.key_id or received.caller.tenant,
     )
     answer = await route.backend.send(call)
-    headers = [pair for pair in answer.headers if pair[0].lower() != b"content-length"]
-    return Outgoing(status=answer.status, headers=headers, body=relay_raw(answer, is_stream=False))
+    body_out = await relayed(answer, route, is_stream=False)
+    return Outgoing(status=answer.status, headers=answered_headers(answer), body=body_out)
 
 
 async def _judge(given: Any, received: Received, services: Services, model: str | None) -> None:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        if not services.follower.acts(tenant=received.caller.tenant, model=model):
+            return  # what is only watched is not acted on
         raise ApiError("This deployment takes 'input' as a string or a list of strings.", param="input")
     passages = [Passage(path=("input", index), role=Role.USER, text=text) for index, text in enumerate(texts)]
     decided = await services.flow.judge(passages, received.caller, model)

@@ -22,10 +22,14 @@ from retrieval.follower import Follower
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A request as it came. `read` gives the body's bytes (413 beyond the limit)."""
+    """A request as it came. `read` gives the body's bytes (413 beyond the limit).
+
+    `path` is decoded, `raw_path` as it stood on the wire; `headers` are those that may be passed on.
+    """
 
     method: str
     path: str
+    raw_path: str
     query: str
     headers: Sequence[tuple[bytes, bytes]]
     caller: Caller

@@ -1,9 +1,10 @@
-"""What the three text endpoints have in common: decode, check the model, hand over to the flow."""
+"""What the text endpoints have in common: decode, check the model against the caller's key, hand over to the flow."""
 
 from __future__ import annotations
 
 from guardrail.api.endpoint import Received, Services
-from guardrail.auth import check_model
+from guardrail.auth import may_use, visible_models
+from guardrail.errors import ApiError, unknown_model
 from guardrail.forward import Request
 from guardrail.openai_wire.protocol import WireFormat
 from guardrail.replies import Outgoing
@@ -12,9 +13,7 @@ from guardrail.replies import Outgoing
 async def generate(received: Received, services: Services, wire: WireFormat) -> Outgoing:
     """One request of a text endpoint."""
     body, raw = await received.json()
-    model = body.get("model")
-    if "*" not in received.caller.models and isinstance(model, str):
-        check_model(received.caller, model, [str(card["id"]) for card in await services.router.cards()])
+    await check_scope(received, services, body.get("model"))
     request = Request(
         wire=wire,
         body=body,
@@ -26,3 +25,15 @@ async def generate(received: Received, services: Services, wire: WireFormat) -> 
         explain=received.explain and received.caller.is_admin,
     )
     return await services.flow.run(request)
+
+
+async def check_scope(received: Received, services: Services, model: object) -> None:
+    """Raise `ApiError` (400, 404) unless the caller's key covers the model; a limited key must name one."""
+    caller = received.caller
+    if "*" in caller.models:
+        return
+    if not isinstance(model, str) or not model:
+        raise ApiError("Field 'model' must name a served model.", param="model")
+    if not may_use(caller, model):
+        served = [str(card["id"]) for card in await services.router.cards()]
+        raise unknown_model(model, visible_models(caller, served))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 import orjson
 
 from guardrail.api.endpoint import Endpoint, Received, Services
@@ -19,7 +17,7 @@ async def handle(received: Received, services: Services) -> Outgoing:
     cards = [card for card in await services.router.cards() if may_use(received.caller, str(card["id"]))]
     if not received.path.startswith(PREFIX):
         return Outgoing(body=orjson.dumps({"object": "list", "data": cards}))
-    wanted = unquote(received.path.removeprefix(PREFIX))
+    wanted = received.path.removeprefix(PREFIX)
     for card in cards:
         if card["id"] == wanted:
             return Outgoing(body=orjson.dumps(card))

@@ -1,6 +1,7 @@
 """Other `/v1` routes of a backend: passed while nothing is to be forgotten for the caller, denied (403) while something is.
 
-They would be ways around the flow: batches, raw generation, audio, stored responses.
+They would be ways around the flow: batches, raw generation, audio, stored responses. A key that is limited to some models
+passes only bodies that name one of them, as other bodies may name any model in ways that are not read here.
 """
 
 from __future__ import annotations
@@ -8,29 +9,31 @@ from __future__ import annotations
 import orjson
 
 from guardrail.api.endpoint import Endpoint, Received, Services
+from guardrail.api.generation import check_scope
 from guardrail.backends.protocol import BackendCall, Capability
 from guardrail.errors import ApiError, not_found
+from guardrail.forward import answered_headers, relayed, renamed_call
 from guardrail.replies import Outgoing
-from guardrail.streaming.relay import relay_raw
 
 
 async def handle(received: Received, services: Services) -> Outgoing:
     """Any other route."""
     await services.follower.catch_up()
-    if services.follower.covers(tenant=received.caller.tenant, model=None):
+    if services.follower.acts(tenant=received.caller.tenant, model=None):
         raise ApiError(
             "This route is not available on this deployment.", status=403, type="permission_error", code="route_denied"
         )
+    if any(part in (".", "..") for part in received.path.replace("\\", "/").split("/")):
+        raise not_found("This route")  # a backend that resolves it would answer for another route
     raw = await received.read()
     model = _model_in(raw)
+    await check_scope(received, services, model)
     route = await services.router.route(model) if model is not None else services.router.any_route()
     if Capability.RAW not in route.backend.capabilities:
         raise not_found("This route")
-    if route.is_renamed:
-        raw = orjson.dumps({**orjson.loads(raw), "model": route.upstream_model})
     call = BackendCall(
-        path=received.path,
-        body=raw,
+        path=received.raw_path,
+        body=renamed_call(raw, route),
         method=received.method,
         query=received.query,
         headers=received.headers,
@@ -39,8 +42,9 @@ async def handle(received: Received, services: Services) -> Outgoing:
         fair_key=received.caller.key_id or received.caller.tenant,
     )
     answer = await route.backend.send(call)
-    headers = [pair for pair in answer.headers if pair[0].lower() != b"content-length"]
-    return Outgoing(status=answer.status, headers=headers, body=relay_raw(answer, is_stream=False))
+    is_stream = any(value.startswith(b"text/event-stream") for name, value in answer.headers if name == b"content-type")
+    body = await relayed(answer, route, is_stream=is_stream)
+    return Outgoing(status=answer.status, headers=answered_headers(answer), body=body)
 
 
 def _model_in(raw: bytes) -> str | None:

@@ -7,6 +7,7 @@ or of event loops: text leaves through each sequence's `emit`. Cancelling takes 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -19,6 +20,11 @@ from guardrail.errors import overloaded
 
 RETRY_AFTER_S = 2.0
 STOP_TIMEOUT_S = 30.0
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Job:
@@ -97,6 +103,10 @@ class Engine:
     def _run(self) -> None:
         import torch
 
+        if self._loaded.device.type == "cpu":
+            # One core is left to the event loop: where all are taken, torch's threads wait for each other's turn and
+            # a two-core machine generates several times slower. Threads that already use torch keep their setting.
+            torch.set_num_threads(min(torch.get_num_threads(), max(1, _cores() - 1)))
         try:
             with torch.inference_mode():
                 while self._admit():
@@ -151,12 +161,15 @@ class Engine:
             logits_BV = batch.read() if was_reading else batch.step()
             if logits_BV is None:
                 return
-            done = [sequence.accept(logits_BV[row]) for row, sequence in enumerate(batch.sequences)]
-            finished = [sequence for sequence, is_done in zip(batch.sequences, done, strict=True) if is_done]
+            last = [sequence.accept(logits_BV[row]) for row, sequence in enumerate(batch.sequences)]
+            finished = [(sequence, piece) for sequence, piece in zip(batch.sequences, last, strict=True) if piece]
             if finished:
-                batch.keep([row for row, is_done in enumerate(done) if not is_done])
+                batch.keep([row for row, piece in enumerate(last) if piece is None])
                 with self._changed:
-                    self._forget(finished)
+                    self._forget(sequence for sequence, _ in finished)
+                # Only now: whoever reads the end of an answer may ask anew and must find the place free.
+                for sequence, piece in finished:
+                    sequence.emit(piece)
             if was_reading and batch.sequences:
                 self._join(batch)
         except (RuntimeError, ValueError, IndexError):

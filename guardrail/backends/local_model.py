@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from guardrail.errors import ConfigError
+from retrieval.settings import default_cache_dir
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +38,6 @@ class LoadedModel:
     device: torch.device
     context_tokens: int
     stop_ids: frozenset[int]
-
-
-def default_cache_dir() -> Path:
-    """`$EXPUNGE_CACHE`, or `~/.cache/expunge`."""
-    named = os.environ.get("EXPUNGE_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "expunge"
 
 
 def resolve(source: str, *, cache_dir: Path | None = None) -> str:

@@ -59,8 +59,11 @@ class Sequence:
         self._generator: torch.Generator | None = None
         self._processors: Any = None
 
-    def accept(self, logits_V: torch.Tensor) -> bool:
-        """Choose the next token and give off its text; True when the answer is complete."""
+    def accept(self, logits_V: torch.Tensor) -> Piece | None:
+        """Choose the next token and give off its text; the last piece, not yet given off, when the answer is complete.
+
+        Whoever runs the sequence gives the last piece off once the sequence's place is free again.
+        """
         token = self._choose(logits_V)
         self.tokens.append(token)
         is_end = token in self._loaded.stop_ids and not self._sampling.ignore_eos
@@ -68,20 +71,18 @@ class Sequence:
             self._pending.append(self._logprob(logits_V, token))
         text = "" if is_end else self._text.push(token)
         if is_end or self._text.stopped:
-            self._give(text + self._text.end(), "stop")
-            return True
+            return self._piece(text + self._text.end(), "stop")
         if len(self.tokens) >= self._sampling.max_tokens:
             text += self._text.end()
-            self._give(text, "stop" if self._text.stopped else "length")
-            return True
+            return self._piece(text, "stop" if self._text.stopped else "length")
         if text:
-            self._give(text, None)
-        return False
+            self.emit(self._piece(text, None))
+        return None
 
-    def _give(self, text: str, finish: str | None) -> None:
+    def _piece(self, text: str, finish: str | None) -> Piece:
         logprobs = None if self._sampling.logprobs is None else tuple(self._pending)
         self._pending = []
-        self.emit(Piece(index=self.index, text=text, logprobs=logprobs, finish=finish))
+        return Piece(index=self.index, text=text, logprobs=logprobs, finish=finish)
 
     def _choose(self, logits_V: torch.Tensor) -> int:
         import torch

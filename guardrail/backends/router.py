@@ -1,7 +1,8 @@
 """Which backend serves which public model name.
 
 A backend with a `models` map serves the public names in it; one without serves its own names, asked at start and asked
-again (at most every few seconds) when an unknown name comes. Knows nothing of entries.
+again (at most every few seconds) when an unknown name comes. Where two serve the same name, the first in the settings
+has it. Knows nothing of entries. Times in seconds.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from guardrail.backends.protocol import Backend
-from guardrail.errors import ApiError, BackendError, unknown_model
+from guardrail.backends.protocol import Backend, Capability
+from guardrail.errors import ApiError, unknown_model
 from guardrail.settings import BackendSettings
 
 _ASK_AGAIN_S = 3.0
+_ANSWER_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +39,10 @@ class Router:
 
     def __init__(self, served: Sequence[tuple[BackendSettings, Backend]]) -> None:
         self._served = served
+        self._cards_of: list[dict[str, dict[str, Any]]] = [{} for _ in served]
         self._routes: dict[str, Route] = {}
         self._cards: dict[str, dict[str, Any]] = {}
-        self._asked_at = 0.0
+        self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
 
     @property
@@ -47,22 +50,32 @@ class Router:
         return [backend for _, backend in self._served]
 
     async def refresh(self) -> None:
-        """Ask the backends for their models; one that is out of reach keeps what was known of it."""
+        """Ask the backends for their models; one that is out of reach or slow keeps what was known of it."""
         async with self._asking:
             if time.monotonic() - self._asked_at < _ASK_AGAIN_S:
                 return
-            for settings, backend in self._served:
-                try:
-                    cards = await backend.models()
-                except BackendError:
-                    cards = []
-                own = {str(card.get("id")): card for card in cards}
-                names: Mapping[str, str] = settings.models or {name: name for name in own}
-                for public, upstream in names.items():
-                    self._routes.setdefault(public, Route(backend=backend, model=public, upstream_model=upstream))
-                    card = own.get(upstream, {"object": "model", "created": 0, "owned_by": backend.name})
-                    self._cards[public] = {**card, "id": public}
+            await asyncio.gather(*map(self._ask, range(len(self._served))))
+            self._arrange()
             self._asked_at = time.monotonic()
+
+    async def _ask(self, place: int) -> None:
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                cards = await self._served[place][1].models()
+        except (ApiError, TimeoutError):
+            return
+        self._cards_of[place] = {str(card.get("id")): card for card in cards}
+
+    def _arrange(self) -> None:
+        routes: dict[str, Route] = {}
+        cards: dict[str, dict[str, Any]] = {}
+        for (settings, backend), own in zip(self._served, self._cards_of, strict=True):
+            names: Mapping[str, str] = settings.models or {name: name for name in own}
+            for public, upstream in names.items():
+                if public not in routes:
+                    routes[public] = Route(backend=backend, model=public, upstream_model=upstream)
+                    cards[public] = _public_card(own.get(upstream), public, upstream, backend.name)
+        self._routes, self._cards = routes, cards
 
     async def route(self, model: object) -> Route:
         """The route of a request's `model`. Without a name, the only backend takes it. Raises `ApiError` (400, 404)."""
@@ -82,10 +95,20 @@ class Router:
         raise unknown_model(model, list(self._routes))
 
     def any_route(self) -> Route:
-        """The first backend, for routes that name no model."""
-        return Route(backend=self._served[0][1], model=None, upstream_model=None)
+        """The first backend that takes any route, for requests that name no model."""
+        backends = self.backends
+        fit = next((backend for backend in backends if Capability.RAW in backend.capabilities), backends[0])
+        return Route(backend=fit, model=None, upstream_model=None)
 
     async def cards(self) -> list[dict[str, Any]]:
         """Model cards under their public names."""
         await self.refresh()
         return [self._cards[name] for name in sorted(self._cards)]
+
+
+def _public_card(own: Mapping[str, Any] | None, public: str, upstream: str, owner: str) -> dict[str, Any]:
+    """The backend's card under the public name; its own name shows nowhere."""
+    card = dict(own or {"object": "model", "created": 0, "owned_by": owner})
+    if public != upstream and "root" in card:
+        card["root"] = public
+    return {**card, "id": public}

@@ -1,40 +1,29 @@
 """Does an answer own to not knowing? For requests that ask for nothing but a forgotten thing.
 
 A model that never knew says so; an answer that asserts instead is taken as a leak even where no phrase of the entry is in
-it, which is what protects an entry of a bare name. Sentences are judged one by one: admissions and offers to help pass,
-the first assertion ends the answer. English wording; an admission in another language counts as an assertion.
+it, which is what protects an entry of a bare name. Sentences are judged one by one, each once what follows its end is
+seen, so that the verdict does not hang on how the text is cut into pieces. A sentence leaves only if `says_nothing`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from guardrail.decision import EvidenceKind, Leak
+from guardrail.inspectors.not_knowing import is_admission, says_nothing
 from guardrail.inspectors.protocol import Inspector, Progress
 from retrieval.entry import RegisteredEntry
 
-_NOT = r"(?:not|n['’]t|never|no|un)"
-_ADMISSION = re.compile(
-    rf"\b(?:i|we)\b[^.!?]{{0,40}}?\b(?:am|'m|’m|do|have|can|could|was|were|'ve|’ve|know)?\s*{_NOT}\s*"
-    r"(?:\w+\s+){0,4}?(?:familiar|aware|know|knowledge|sure|certain|recogni[sz]e|heard|information|recall|able|"
-    r"find|details|data|record|idea|clue|acquainted|come across|enough)|"
-    r"\b(?:no|without)\s+(?:\w+\s+){0,2}?(?:information|knowledge|record|idea|details|data)\b|"
-    r"\bunfamiliar\b|\bunaware\b|\bunable to (?:find|identify|recogni[sz]e|provide|tell|say)\b|"
-    r"\b(?:doesn['’]t|does not) (?:ring a bell|sound familiar)\b|\bnever (?:heard|come across)\b",
-    re.IGNORECASE,
-)
-_OFFER = re.compile(
-    r"\?\s*$|^\s*(?:if you|please|feel free|let me know|i(?:'d|’d| would|'m|’m| am) (?:be )?(?:happy|glad)|"
-    r"i(?:'m|’m| am)? ?(?:sorry|apologi[sz]e|afraid)\b[.!,]?\s*$|sorry|i can (?:still )?help|perhaps you)",
-    re.IGNORECASE,
-)
-_TURN = re.compile(r"\b(?:but|however|although|though|yet|still)\b", re.IGNORECASE)
-_SENTENCE = re.compile(r"[^.!?\n。！？]*(?:[.!?。！？]+[\"'”’)]*(?=\s|$)|\n+|[.!?])", re.DOTALL)
-_LIMIT_CHARS = 320
+_END = re.compile(r"""[.!?…]+["'”’»)\]*_]*(?=\s)|[。！？]+|\n+""")
+_NO_END = re.compile(r"(?:\b[a-z]|\b(?:mr|mrs|ms|dr|st|prof|jr|sr|vs|e\.g|i\.e))\.\Z", re.IGNORECASE)
+_LONGEST_ABBREVIATION_CHARS = 6
+LIMIT_CHARS = 320
+"""A longer sentence is cut here and its pieces are judged like sentences."""
 
 
 class IgnoranceWatch:
-    """Wraps an inspector: clears only sentences that admit not knowing or offer help."""
+    """Wraps an inspector: clears only sentences that admit not knowing, or that say nothing beside such a one."""
 
     def __init__(self, inner: Inspector, entry: RegisteredEntry) -> None:
         self._inner = inner
@@ -51,43 +40,48 @@ class IgnoranceWatch:
 
     def push(self, text: str, *, final: bool = False) -> Progress:
         self._tail += text
-        progress = self._inner.push(text, final=final)
-        if progress.leak is not None:
-            return Progress(cleared=min(self._base, progress.cleared), leak=progress.leak)
-        while self._tail:
-            match = _SENTENCE.match(self._tail)
-            if match is None and not final and len(self._tail) <= _LIMIT_CHARS:
-                break
-            sentence = match.group() if match else self._tail
-            if not self._passes(sentence):
-                return Progress(cleared=self._clear(), leak=self._leak(self._base, self._base + len(sentence)))
-            self._base += len(sentence)
-            self._tail = self._tail[len(sentence) :]
-        if final and not self._admitted and self._base > self._repaired:
-            return Progress(cleared=self._clear(), leak=self._leak(self._repaired, self._base))
-        return Progress(cleared=min(self._clear(), progress.cleared), pending_limit_chars=_LIMIT_CHARS)
+        inner = self._inner.push(text, final=final)
+        judged = final and inner.leak is None
+        leak = self._judge(final=judged, before=None if inner.leak is None else inner.leak.start)
+        if leak is None and inner.leak is not None:
+            # What stands before it in the same sentence has not been judged, so it goes as well.
+            leak = replace(inner.leak, start=min(self._base, inner.leak.start))
+        if leak is None and judged and not self._admitted and self._base > self._repaired:
+            leak = self._leak(self._repaired, self._base)
+        cleared = min(self._base if self._admitted else self._repaired, inner.cleared)
+        return Progress(cleared=cleared, leak=leak, pending_limit_chars=LIMIT_CHARS)
 
     def resume(self, position: int) -> None:
         self._inner.resume(position)
-        self._tail = self._tail[max(0, position - self._base) :]
-        self._base = max(position, self._base)
+        if position > self._base:
+            self._tail = self._tail[position - self._base :]
+            self._base = position
         self._repaired = self._base
 
-    def _clear(self) -> int:
-        return self._base if self._admitted else 0
+    def _judge(self, *, final: bool, before: int | None) -> Leak | None:
+        """Judge the sentences that have ended (`before` an offset); gives the first that may not leave."""
+        while self._tail:
+            end = sentence_end(self._tail, final=final)
+            if end is None or (before is not None and self._base + end > before):
+                return None
+            sentence = self._tail[:end]
+            if not says_nothing(sentence):
+                return self._leak(self._base, self._base + end)
+            self._admitted = self._admitted or is_admission(sentence)
+            self._base += end
+            self._tail = self._tail[end:]
+        return None
 
     def _leak(self, start: int, end: int) -> Leak:
         return Leak(entry=self._entry, kind=EvidenceKind.MEANING, start=start, end=end)
 
-    def _passes(self, sentence: str) -> bool:
-        if not sentence.strip():
-            return True
-        if _ADMISSION.search(sentence) and not _TURN.search(sentence):
-            self._admitted = True
-            return True
-        return bool(_OFFER.search(sentence)) and len(sentence) <= _LIMIT_CHARS
 
-
-def admits_ignorance(text: str) -> bool:
-    """True if the text says somewhere that its author does not know."""
-    return bool(_ADMISSION.search(text))
+def sentence_end(text: str, *, final: bool) -> int | None:
+    """Where the first sentence of `text` ends; None while that cannot be told. Never 0 for a text that is not empty."""
+    for match in _END.finditer(text, 0, LIMIT_CHARS + 1):
+        end = match.end()
+        if end <= LIMIT_CHARS and not _NO_END.search(text, max(0, end - _LONGEST_ABBREVIATION_CHARS), end):
+            return end
+    if len(text) > LIMIT_CHARS:
+        return LIMIT_CHARS
+    return len(text) if final else None

@@ -7,6 +7,7 @@ characters on the wire. An escape that is not complete yet waits.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import replace
 
 from guardrail.inspectors.protocol import Forbids, Progress
@@ -15,11 +16,14 @@ from retrieval.text.automaton import PhraseAutomaton
 from retrieval.text.phrases import PhraseTag
 
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
-_OPEN_UNICODE = re.compile(r"\\u[0-9a-fA-F]{0,3}$")
-_TRAILING = re.compile(r"\\+$")
-_OPEN_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?$")
+_LAST_SLASHES = re.compile(r"\\+(?=[^\\]{0,4}$)")
+_HIGH_SURROGATE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}$")
+_OPEN_CODE = re.compile(r"u[0-9a-fA-F]{0,3}$")
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_LETTERS = re.compile(r'(?:\\u[0-9a-fA-F]{4}|[^"\\,:\[\]{}\s])+')
+_IN_JSON = re.compile(r'"|\\u[0-9a-fA-F]{4}|\\.?|[^"\\]+', re.DOTALL)
+_BARE = re.compile(r"[^\s,:\[\]{}]+")
+_NUMBER = re.compile(r"[-+.0-9eE]+")
+_LITERALS = frozenset({"true", "false", "null"})
 
 
 class StructuredLeak:
@@ -33,20 +37,24 @@ class StructuredLeak:
 
     def push(self, text: str, *, final: bool = False) -> Progress:
         raw = self._rest + text
-        cut = len(raw) if final else _complete(raw)
+        cut = whole_escapes(raw)
         self._rest = raw[cut:]
         progress = self._decoded.push(self._decode(raw[:cut]), final=final)
         cleared = self._raw_at[progress.cleared]
         if progress.leak is None:
-            return replace(progress, cleared=cleared)
+            return replace(progress, cleared=self._raw_base + len(self._rest) if final else cleared)
         leak = progress.leak
         mapped = replace(leak, start=self._raw_at[leak.start], end=self._raw_at[leak.end])
         return replace(progress, cleared=cleared, leak=mapped)
 
     def resume(self, position: int) -> None:
-        self._decoded.resume(self._raw_at.index(position))
+        self._decoded.resume(bisect_left(self._raw_at, position))
 
     def _decode(self, raw: str) -> str:
+        if "\\" not in raw:
+            self._raw_at.extend(range(self._raw_base + 1, self._raw_base + len(raw) + 1))
+            self._raw_base += len(raw)
+            return raw
         out: list[str] = []
         position = 0
         for match in _ESCAPE.finditer(raw):
@@ -59,30 +67,70 @@ class StructuredLeak:
         return "".join(out)
 
     def _plain(self, text: str, out: list[str], offset: int) -> None:
-        out.append(text)
-        start = self._raw_base + offset + 1
-        self._raw_at.extend(range(start, start + len(text)))
+        if text:
+            out.append(text)
+            start = self._raw_base + offset + 1
+            self._raw_at.extend(range(start, start + len(text)))
 
     def _emit(self, character: str, out: list[str], raw_end: int) -> None:
-        low = "\udc00" <= character <= "\udfff"
-        if low and out and "\ud800" <= out[-1] <= "\udbff":
-            out[-1] = (out[-1] + character).encode("utf-16", "surrogatepass").decode("utf-16")
+        if out and "\udc00" <= character <= "\udfff" and "\ud800" <= out[-1][-1:] <= "\udbff":
+            out[-1] = (out[-1] + character).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
             self._raw_at[-1] = self._raw_base + raw_end
             return
         out.append(character)
         self._raw_at.append(self._raw_base + raw_end)
 
 
-def _complete(raw: str) -> int:
-    """How much of `raw` holds only whole escapes."""
-    match = _OPEN_PAIR.search(raw) or _OPEN_UNICODE.search(raw)
-    if match is not None:
-        return match.start()
-    slashes = _TRAILING.search(raw)
-    return len(raw) - (len(slashes.group()) % 2 if slashes else 0)
+def whole_escapes(raw: str) -> int:
+    """How much of `raw` holds only whole escapes; half a surrogate pair is not whole."""
+    if "\\" not in raw:
+        return len(raw)
+    high = _HIGH_SURROGATE.search(raw)
+    if high is not None and _begins_escape(raw, high.start()):
+        return high.start()
+    slashes = _LAST_SLASHES.search(raw)
+    if slashes is None or len(slashes.group()) % 2 == 0:
+        return len(raw)
+    start, behind = slashes.end() - 1, raw[slashes.end() :]
+    if behind and not _OPEN_CODE.fullmatch(behind):
+        return len(raw)
+    high = _HIGH_SURROGATE.search(raw, 0, start)
+    return high.start() if high is not None and _begins_escape(raw, high.start()) else start
 
 
-def redact_within_json(span: str, redaction: str) -> str:
-    """The span with its letters replaced and its quotes, commas and brackets kept, so that JSON stays JSON."""
+def _begins_escape(raw: str, slash: int) -> bool:
+    """True if the backslash at `slash` is not itself escaped."""
+    before = raw[:slash]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 0
+
+
+def redact_within_json(before: str, span: str, redaction: str) -> str:
+    """The span, which follows `before`, with its words replaced so that JSON stays JSON.
+
+    Text in strings becomes `redaction`; quotes, commas and brackets stay; numbers keep their shape with other digits.
+    """
     safe = redaction.replace("\\", "").replace('"', "")
-    return _LETTERS.sub(safe, span)
+    inside = False
+    for match in _IN_JSON.finditer(before):
+        inside ^= match.group() == '"'
+    out: list[str] = []
+    for match in _IN_JSON.finditer(span):
+        piece = match.group()
+        if piece == '"':
+            inside = not inside
+            out.append(piece)
+        elif not inside:
+            out.append(_BARE.sub(lambda bare: _redacted_bare(bare.group(), safe), piece))
+        elif not out or out[-1] != safe:
+            out.append(safe)
+    return "".join(out)
+
+
+def _redacted_bare(word: str, redaction: str) -> str:
+    """A word outside of strings. What is neither number nor literal stands in no JSON, so it may become anything."""
+    if word in _LITERALS:
+        return word
+    if not _NUMBER.fullmatch(word):
+        return redaction
+    digit = "2" if set(word) <= set("1-+.eE") else "1"
+    return re.sub(r"[0-9]", digit, word)

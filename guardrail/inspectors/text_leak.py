@@ -1,7 +1,8 @@
 """Plain text that leaves: nothing forbidden may pass, and only text that can still become forbidden waits.
 
-The phrase automaton reads the uncleared tail. Text before `pending_from` can no longer be part of a phrase and is cleared
-at once. With `by_sentence`, a sentence is cleared as a whole, once it has ended.
+The phrase automaton reads the tail that can still be part of a phrase; all before it is cleared at once. With
+`by_sentence`, a sentence is cleared as a whole, once it has ended. Text that had to leave early (`final`) stays in mind:
+a phrase that is completed later is still found, with its beginning before the cleared point.
 """
 
 from __future__ import annotations
@@ -31,17 +32,36 @@ class TextLeak:
 
     def push(self, text: str, *, final: bool = False) -> Progress:
         tail = self._tail = self._tail + text
-        scan = self._phrases.scan(tail, final=final, inside_word=self._inside_word)
-        for hit in sorted(scan.hits, key=_by_start):
-            leak = self._forbids(hit, tail[hit.start : hit.end])
-            if leak is not None:
-                cleared = self._base + min(hit.start, scan.pending_from)
-                return Progress(cleared=cleared, leak=shifted(leak, self._base))
-        self._advance(scan.pending_from if final or not self._by_sentence else _sentence_end(tail, scan.pending_from))
-        return Progress(cleared=self._base, pending_limit_chars=scan.pending_limit if self._tail else 0)
+        scan = self._phrases.scan(tail, final=False, inside_word=self._inside_word)
+        hits = scan.hits
+        if final and scan.pending_from < len(tail):
+            hits = self._phrases.scan(tail, final=True, inside_word=self._inside_word).hits
+        if hits and (leak := self._first(hits, tail)) is not None:
+            safe = min(leak.start, scan.pending_from)
+            if self._by_sentence:
+                safe = _sentence_end(tail, safe)
+            return Progress(cleared=self._base + safe, leak=shifted(leak, self._base))
+        whole = self._base + len(tail)
+        ready = scan.pending_from
+        if self._by_sentence:
+            ready = _sentence_end(tail, ready)
+            self._advance(ready)
+        elif ready:
+            self._base += ready
+            self._tail = tail[ready:]
+            self._inside_word = scan.inside_word
+        return Progress(cleared=whole if final else self._base, pending_limit_chars=scan.pending_limit)
 
     def resume(self, position: int) -> None:
         self._advance(position - self._base)
+
+    def _first(self, hits: tuple[PhraseHit[PhraseTag], ...], tail: str) -> Leak | None:
+        """The forbidden hit that begins first, the longest of those."""
+        for hit in sorted(hits, key=_by_start):
+            leak = self._forbids(hit, tail[hit.start : hit.end])
+            if leak is not None:
+                return leak
+        return None
 
     def _advance(self, count: int) -> None:
         if count <= 0:

@@ -1,7 +1,7 @@
 """`/v1/chat/completions`: messages in, choices out.
 
 Every string below `message` and `delta` counts as outgoing text, whatever its key, but for the few keys that hold no
-prose (`role`, `type`, `id`): a field that a backend adds tomorrow is inspected today.
+prose (`role`, `type`, `id`, binary data): a field that a backend adds tomorrow is inspected today.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from guardrail.decision import JsonPath, Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
 from guardrail.openai_wire.json_path import replace_at, texts_in
-from guardrail.openai_wire.protocol import Body, ChannelKey, Reply, TextSlot, count_tokens
+from guardrail.openai_wire.protocol import Body, Reply, TextSlot, channel_key, count_tokens
 
 ROLES = {
     "system": Role.SYSTEM,
@@ -24,6 +24,7 @@ ROLES = {
     "function": Role.TOOL,
 }
 _NO_PROSE = frozenset({"role", "type", "id", "index", "image_url", "input_audio", "file", "data", "url"})
+_NOT_SAID = _NO_PROSE - {"url"}  # an address that a model gives may spell a name
 _UNSCANNABLE = ("prompt_logprobs", "echo", "chat_template", "documents")
 
 
@@ -63,15 +64,15 @@ class ChatWire:
     def with_instruction(self, body: Body, text: str, passages: Sequence[int]) -> Body:
         del passages
         messages = list(body["messages"])
-        last = -1
-        while last + 1 < len(messages) and ROLES.get(messages[last + 1].get("role")) is Role.SYSTEM:
-            last += 1
-        if last < 0:
-            messages.insert(0, {"role": "system", "content": text})
-        else:
-            content = messages[last].get("content")
-            joined = [*content, {"type": "text", "text": text}] if isinstance(content, list) else f"{content}\n\n{text}"
-            messages[last] = {**messages[last], "content": joined}
+        users = [place for place, message in enumerate(messages) if ROLES.get(message.get("role")) is Role.USER]
+        if not users:
+            return {**body, "messages": [*messages, {"role": "user", "content": text}]}
+        last = messages[users[-1]]
+        content = last.get("content")
+        joined = (
+            [*content, {"type": "text", "text": text}] if isinstance(content, list) else f"{content or ''}\n\n{text}"
+        )
+        messages[users[-1]] = {**last, "content": joined}
         return {**body, "messages": messages}
 
     def passage_of_choice(self, body: Body, choice: int) -> int | None:
@@ -79,19 +80,10 @@ class ChatWire:
         return None
 
     def answer_slots(self, answer: Body) -> list[TextSlot]:
-        return list(self._slots(answer, "message"))
+        return _slots(answer, "message")
 
     def event_slots(self, event: Body) -> list[TextSlot]:
-        return list(self._slots(event, "delta"))
-
-    def _slots(self, value: Body, part: str) -> Iterator[TextSlot]:
-        for position, choice in enumerate(value.get("choices") or ()):
-            number = choice.get("index", position)
-            base: JsonPath = ("choices", position, part)
-            for key, item in (choice.get(part) or {}).items():
-                if item and key not in _NO_PROSE:
-                    yield from _field_slots(key, item, (*base, key), number)
-            yield from choices.logprob_slots(choice, position, number)
+        return _slots(event, "delta")
 
     def ends(self, event: Body) -> Sequence[int] | None:
         return choices.ended(event)
@@ -103,14 +95,15 @@ class ChatWire:
         del original
         return choices.hide_prompt(value)
 
-    def split(self, event: Body, slot: TextSlot, at: int) -> tuple[Body, Body] | None:
-        first, second = choices.split(event, slot, at)
-        second = replace_at(
-            second, (*slot.path[:3],), choices.without(second["choices"][slot.path[1]]["delta"], ("role",))
-        )
-        return first, second
+    def split(self, event: Body, slot: TextSlot, said: str, rest: str) -> tuple[Body, Body] | None:
+        if any(step != 0 for step in slot.path[4:] if isinstance(step, int)):
+            return None
+        first, second = choices.split(event, slot, said, rest)
+        # What opens a message or a tool call is said once: clients join the pieces of every field.
+        delta = _only(second["choices"][slot.path[1]]["delta"], slot.path[3:])
+        return first, replace_at(second, slot.path[:3], delta)
 
-    def text_event(self, template: Body, choice: int, text: str) -> Body:
+    def text_event(self, template: Body, choice: int, text: str) -> Body | None:
         return self._event(template, choice, {"content": text}, None)
 
     def finish_events(self, template: Body, choice: int) -> Sequence[Body] | None:
@@ -169,24 +162,48 @@ class ChatWire:
         return events
 
 
-def _field_slots(key: str, item: Any, path: JsonPath, number: int) -> Iterator[TextSlot]:
-    """Slots of one field of a message or delta; tool calls keep their own index over chunks."""
-    if key == "tool_calls" and isinstance(item, list):
-        for position, call in enumerate(item):
-            function = call.get("function") or call.get("custom") or {}
-            call_path = (*path, position, "function" if "function" in call else "custom")
-            for name, text in function.items():
-                if isinstance(text, str) and text:
-                    channel = f"tool_calls.{call.get('index', position)}.{name}"
-                    yield _slot(number, channel, (*call_path, name), text, structured=name == "arguments")
-        return
-    for deep, text in texts_in(item, path, skip=_NO_PROSE):
-        structured = deep[-1] == "arguments"
-        yield _slot(number, ".".join(map(str, deep[3:])), deep, text, structured=structured)
+def _slots(value: Body, part: str) -> list[TextSlot]:
+    """Every text of the choices; the plain content of a chunk is by far the most frequent and goes first."""
+    found: list[TextSlot] = []
+    for position, choice in enumerate(value.get("choices") or ()):
+        number = choice.get("index", position)
+        for key, item in (choice.get(part) or {}).items():
+            if not item or key in _NOT_SAID:
+                continue
+            path: JsonPath = ("choices", position, part, key)
+            if isinstance(item, str):
+                found.append(TextSlot(path, channel_key(number, key), item))
+            elif key == "tool_calls":
+                found.extend(_tool_slots(item, path, number))
+            else:
+                for deep, text in texts_in(item, path, skip=_NOT_SAID):
+                    field = ".".join(map(str, deep[3:]))
+                    found.append(TextSlot(deep, channel_key(number, field, deep[-1] == "arguments"), text))
+        if choice.get("logprobs"):
+            found.extend(choices.logprob_slots(choice["logprobs"], ("choices", position, "logprobs"), number))
+    if "error" in value:
+        found.extend(choices.error_slots(value))
+    return found
 
 
-def _slot(number: int, field: str, path: JsonPath, text: str, *, structured: bool) -> TextSlot:
-    return TextSlot(path=path, key=ChannelKey(choice=number, field=field, structured=structured), text=text)
+def _tool_slots(calls: Any, path: JsonPath, number: int) -> Iterator[TextSlot]:
+    """Tool calls keep their own index over chunks."""
+    for position, call in enumerate(calls):
+        index = call.get("index", position)
+        for deep, text in texts_in(call, (*path, position), skip=_NOT_SAID):
+            field = ".".join(map(str, deep[5:]))
+            yield TextSlot(deep, channel_key(number, f"tool_calls.{index}.{field}", deep[-1] == "arguments"), text)
+
+
+def _only(value: Any, path: JsonPath) -> Any:
+    """`value` with what lies on `path`, and the indexes that tell a list's items apart."""
+    if not path:
+        return value
+    head, rest = path[0], path[1:]
+    if isinstance(value, list) and isinstance(head, int):
+        return [_only(value[head], rest)]
+    kept = {head: _only(value[head], rest)}
+    return {"index": value["index"], **kept} if "index" in value else kept
 
 
 def _usage(body: Body, text: str) -> Mapping[str, int]:

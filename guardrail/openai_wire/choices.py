@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from guardrail.decision import JsonPath
 from guardrail.errors import ApiError
-from guardrail.openai_wire.json_path import replace_at
-from guardrail.openai_wire.protocol import Body, ChannelKey, TextSlot
+from guardrail.openai_wire.json_path import replace_at, texts_in
+from guardrail.openai_wire.protocol import Body, TextSlot, channel_key
 
 REVEALING = ("return_prompt_text", "return_token_ids", "return_prompt_token_ids", "return_token_offsets")
-_PROMPT_FIELDS = ("prompt_text", "prompt_token_ids", "prompt_logprobs", "kv_transfer_params")
+_PROMPT_FIELDS = frozenset({"prompt_text", "prompt_token_ids", "prompt_logprobs", "kv_transfer_params"})
 _TOKEN_FIELDS = ("token_ids", "stop_reason", "routed_experts")
 _MAX_CHOICES = 128
 
@@ -76,11 +77,14 @@ def of_number(value: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]
             yield choice
 
 
-def ended(event: Body) -> Sequence[int]:
-    """Choices that carry a finish_reason."""
+def ended(event: Body) -> Sequence[int] | None:
+    """Choices that carry a finish_reason; all (None) where the usage chunk comes, which closes a stream."""
+    found = event.get("choices")
+    if not found:
+        return None if event.get("usage") else ()
     return [
         choice.get("index", position)
-        for position, choice in enumerate(event.get("choices") or ())
+        for position, choice in enumerate(found)
         if choice.get("finish_reason") is not None
     ]
 
@@ -106,41 +110,61 @@ def hide_prompt(value: dict[str, Any]) -> bool:
     """Drop fields that show the prompt as the model saw it, in place. True if there were any."""
     found = False
     for holder in (value, *(value.get("choices") or ())):
-        for field in _PROMPT_FIELDS:
-            if holder.get(field) is not None:
+        if _PROMPT_FIELDS.isdisjoint(holder):
+            continue
+        for field in _PROMPT_FIELDS & holder.keys():
+            if holder[field] is not None:
                 holder[field] = None
                 found = True
     return found
 
 
-def split(event: Body, slot: TextSlot, at: int) -> tuple[Body, Body]:
-    """Two events: the text before `at` alone, and the rest with finish, usage and token details."""
-    number = slot.path[1]
-    first = replace_at(event, slot.path, slot.text[:at])
-    choice = {**first["choices"][number], "finish_reason": None, "logprobs": None}
+def split(event: Body, slot: TextSlot, said: str, rest: str) -> tuple[Body, Body]:
+    """Two events: the text `said` alone, and `rest` with finish, usage and token details."""
+    first = replace_at(event, slot.path, said)
+    choice = {**first["choices"][slot.path[1]], "finish_reason": None, "logprobs": None}
     first = {**first, "choices": [without(choice, _TOKEN_FIELDS)]}
     if first.get("usage") is not None:
         first["usage"] = None
-    return first, replace_at(event, slot.path, slot.text[at:])
+    return first, replace_at(event, slot.path, rest)
 
 
-def logprob_slots(choice: Mapping[str, Any], position: int, number: int) -> Iterator[TextSlot]:
-    """The alternative tokens of logprobs as texts of their own; the chosen tokens repeat the content.
+def logprob_slots(logprobs: Any, path: JsonPath, number: int, *, whole: bool = False) -> Iterator[TextSlot]:
+    """The tokens of logprobs as texts of their own, with the alternatives of each.
 
-    Alternatives of one rank form one channel, so that a name spelt down a column of alternatives is seen as well.
+    The chosen tokens repeat the content, but may run ahead of it. Alternatives of one rank form one channel, so that a
+    name spelt down a column of alternatives is seen as well. `logprobs` is a list of tokens, or an object that holds
+    such lists (chat) or the parallel lists of completions.
     """
-    logprobs = choice.get("logprobs")
-    if not isinstance(logprobs, Mapping):
-        return
-    for field in ("content", "refusal"):
-        for row, token in enumerate(logprobs.get(field) or ()):
-            for rank, other in enumerate(token.get("top_logprobs") or ()):
-                text = other.get("token")
-                if text:
-                    path = ("choices", position, "logprobs", field, row, "top_logprobs", rank, "token")
-                    yield TextSlot(path=path, key=ChannelKey(choice=number, field=f"logprobs.{rank}"), text=text)
-    tops = logprobs.get("top_logprobs")
-    for row, alternatives in enumerate(tops if isinstance(tops, list) else ()):
+    if isinstance(logprobs, Mapping):
+        for field in ("content", "refusal"):
+            yield from _token_slots(logprobs.get(field), (*path, field), number, f"logprobs.{field}", whole)
+        yield from _column_slots(logprobs, path, number)
+    else:
+        yield from _token_slots(logprobs, path, number, "logprobs", whole)
+
+
+def error_slots(holder: Body, path: JsonPath = ()) -> Iterator[TextSlot]:
+    """The words of an error that breaks an answer off."""
+    for deep, text in texts_in(holder.get("error") or (), (*path, "error"), skip=frozenset({"type", "code", "param"})):
+        yield TextSlot(deep, channel_key(0, "error"), text, whole=True)
+
+
+def _token_slots(tokens: Any, path: JsonPath, number: int, field: str, whole: bool) -> Iterator[TextSlot]:
+    for row, token in enumerate(tokens or ()):
+        if token.get("token"):
+            yield TextSlot((*path, row, "token"), channel_key(number, f"{field}.chosen"), token["token"], whole)
+        for rank, other in enumerate(token.get("top_logprobs") or ()):
+            if other.get("token"):
+                place = (*path, row, "top_logprobs", rank, "token")
+                yield TextSlot(place, channel_key(number, f"{field}.{rank}"), other["token"], whole)
+
+
+def _column_slots(logprobs: Mapping[str, Any], path: JsonPath, number: int) -> Iterator[TextSlot]:
+    """Completions: `tokens` and `top_logprobs`, the latter with the alternatives as keys."""
+    for row, text in enumerate(logprobs.get("tokens") or ()):
+        if text:
+            yield TextSlot((*path, "tokens", row), channel_key(number, "logprobs.chosen"), text)
+    for row, alternatives in enumerate(logprobs.get("top_logprobs") or ()):
         for rank, text in enumerate(alternatives or ()):
-            key = ChannelKey(choice=number, field=f"logprobs.{rank}")
-            yield TextSlot(path=("choices", position, "logprobs", "top_logprobs", row, text), key=key, text=text)
+            yield TextSlot((*path, "top_logprobs", row, text), channel_key(number, f"logprobs.{rank}"), text)

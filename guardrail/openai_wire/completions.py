@@ -12,7 +12,7 @@ from typing import Any
 from guardrail.decision import Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
-from guardrail.openai_wire.protocol import Body, ChannelKey, Reply, TextSlot, count_tokens
+from guardrail.openai_wire.protocol import Body, Reply, TextSlot, channel_key, count_tokens
 
 _UNSCANNABLE = ("echo", "prompt_logprobs")
 _NO_PROSE = frozenset({"index", "finish_reason", "logprobs", "stop_reason", "token_ids", "prompt_token_ids"})
@@ -63,9 +63,12 @@ class CompletionsWire:
         for position, choice in enumerate(value.get("choices") or ()):
             number = choice.get("index", position)
             for key, text in choice.items():
-                if isinstance(text, str) and text and key not in _NO_PROSE:
-                    yield TextSlot(path=("choices", position, key), key=ChannelKey(choice=number, field=key), text=text)
-            yield from choices.logprob_slots(choice, position, number)
+                if text and isinstance(text, str) and key not in _NO_PROSE:
+                    yield TextSlot(("choices", position, key), channel_key(number, key), text)
+            if choice.get("logprobs"):
+                yield from choices.logprob_slots(choice["logprobs"], ("choices", position, "logprobs"), number)
+        if "error" in value:
+            yield from choices.error_slots(value)
 
     def ends(self, event: Body) -> Sequence[int] | None:
         return choices.ended(event)
@@ -77,10 +80,10 @@ class CompletionsWire:
         del original
         return choices.hide_prompt(value)
 
-    def split(self, event: Body, slot: TextSlot, at: int) -> tuple[Body, Body] | None:
-        return choices.split(event, slot, at)
+    def split(self, event: Body, slot: TextSlot, said: str, rest: str) -> tuple[Body, Body] | None:
+        return choices.split(event, slot, said, rest)
 
-    def text_event(self, template: Body, choice: int, text: str) -> Body:
+    def text_event(self, template: Body, choice: int, text: str) -> Body | None:
         return self._event(template, choice, text, None)
 
     def finish_events(self, template: Body, choice: int) -> Sequence[Body] | None:

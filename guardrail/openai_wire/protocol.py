@@ -7,28 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 from guardrail.decision import JsonPath, Passage
 
 Body = Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChannelKey:
-    """One continuous outgoing text: a field (`content`, `reasoning`, `tool_calls.0.arguments` ...) of one choice."""
+class ChannelKey(NamedTuple):
+    """One continuous outgoing text: a field (`content`, `reasoning`, `tool_calls.0.function.arguments` ...) of one choice.
+
+    `structured` texts hold JSON (tool-call arguments): repairs must keep it valid. A tuple, as every streamed chunk
+    looks its channel up.
+    """
 
     choice: int
     field: str
-    structured: bool = False  # holds JSON (tool-call arguments): repairs must keep it valid
+    structured: bool = False
+
+    @property
+    def is_answer(self) -> bool:
+        """True for the text that the caller reads as the answer, as against reasoning and tool calls."""
+        return self.field in ("content", "text")
+
+    @property
+    def is_token_detail(self) -> bool:
+        """True for tokens and their alternatives, which stand beside the text."""
+        return self.field.startswith("logprobs")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextSlot:
-    """A text in an answer or event. `whole` repeats a text whose pieces have been sent before (Responses `*.done`).
+@lru_cache(maxsize=4096)
+def channel_key(choice: int, field: str, structured: bool = False) -> ChannelKey:
+    """The key of a channel, made once."""
+    return ChannelKey(choice, field, structured)
 
-    `aside` is text beside the channel's flow that must be clean by itself (an alternative token of logprobs).
-    """
+
+class TextSlot(NamedTuple):
+    """A text in an answer or event. `whole` repeats a text whose pieces have been sent before (Responses `*.done`)."""
 
     path: JsonPath
     key: ChannelKey
@@ -64,7 +80,8 @@ class WireFormat(Protocol):
         ...
 
     def with_instruction(self, body: Body, text: str, passages: Sequence[int]) -> Body:
-        """The body with `text` after the stable system text. `passages`: indexes that matched (list prompts)."""
+        """The body with `text` at the end of the last user turn: behind the system text and the conversation, so that a
+        backend's prefix cache keeps all that was there before. `passages`: indexes that matched (list prompts)."""
         ...
 
     def passage_of_choice(self, body: Body, choice: int) -> int | None:
@@ -80,7 +97,7 @@ class WireFormat(Protocol):
         ...
 
     def ends(self, event: Body) -> Sequence[int] | None:
-        """Choices whose text ends with this event; None: all of them."""
+        """Choices whose text ends with this event, or has ended before it; None: all of them."""
         ...
 
     def says_more(self, event: Body) -> bool:
@@ -91,12 +108,14 @@ class WireFormat(Protocol):
         """Put the caller's own request fields back where an answer or event repeats the request. True if changed."""
         ...
 
-    def split(self, event: Body, slot: TextSlot, at: int) -> tuple[Body, Body] | None:
-        """Two events for one: text before and from `at`. None where events of this kind cannot be split."""
+    def split(self, event: Body, slot: TextSlot, said: str, rest: str) -> tuple[Body, Body] | None:
+        """Two events for one: with the text `said`, and with `rest` and all that comes behind the text. None where
+        events of this kind cannot be split."""
         ...
 
-    def text_event(self, template: Body, choice: int, text: str) -> Body:
-        """An event that carries `text` as content of `choice`, with the stream's ids taken from `template`."""
+    def text_event(self, template: Body, choice: int, text: str) -> Body | None:
+        """An event that carries `text` as content of `choice`, with the stream's ids taken from `template`; None where
+        events cannot be added to the backend's."""
         ...
 
     def finish_events(self, template: Body, choice: int) -> Sequence[Body] | None:

@@ -7,7 +7,7 @@ and its own closing events are always awaited.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from guardrail.decision import JsonPath, Passage, Role
@@ -15,7 +15,7 @@ from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
 from guardrail.openai_wire.chat import ROLES
 from guardrail.openai_wire.json_path import texts_in
-from guardrail.openai_wire.protocol import Body, ChannelKey, Reply, TextSlot, count_tokens
+from guardrail.openai_wire.protocol import Body, ChannelKey, Reply, TextSlot, channel_key, count_tokens
 
 _NO_PROSE = frozenset(
     {
@@ -75,8 +75,20 @@ class ResponsesWire:
 
     def with_instruction(self, body: Body, text: str, passages: Sequence[int]) -> Body:
         del passages
-        given = body.get("instructions")
-        return {**body, "instructions": f"{given}\n\n{text}" if given else text}
+        given = body.get("input")
+        if not isinstance(given, list):
+            return {**body, "input": f"{given or ''}\n\n{text}"}
+        users = [place for place, item in enumerate(given) if item.get("role") == "user"]
+        if not users:
+            return {**body, "input": [*given, {"role": "user", "content": text}]}
+        items = list(given)
+        last = items[users[-1]]
+        content = last.get("content")
+        joined = (
+            [*content, {"type": "input_text", "text": text}] if isinstance(content, list) else f"{content}\n\n{text}"
+        )
+        items[users[-1]] = {**last, "content": joined}
+        return {**body, "input": items}
 
     def passage_of_choice(self, body: Body, choice: int) -> int | None:
         del body, choice
@@ -98,7 +110,7 @@ class ResponsesWire:
         return not str(event.get("type", "")).endswith(".delta")
 
     def hide_treatment(self, value: dict[str, Any], original: Body) -> bool:
-        holder = value.get("response") if isinstance(value.get("response"), dict) else value
+        holder = value.get("response") if "type" in value else value
         if not isinstance(holder, dict):
             return False
         changed = False
@@ -108,20 +120,13 @@ class ResponsesWire:
                 changed = True
         return changed
 
-    def split(self, event: Body, slot: TextSlot, at: int) -> tuple[Body, Body] | None:
-        del event, slot, at
+    def split(self, event: Body, slot: TextSlot, said: str, rest: str) -> tuple[Body, Body] | None:
+        del event, slot, said, rest
         return None
 
-    def text_event(self, template: Body, choice: int, text: str) -> Body:
-        return {
-            "type": "response.output_text.delta",
-            "item_id": template.get("item_id", ""),
-            "output_index": choice // _PARTS,
-            "content_index": choice % _PARTS,
-            "sequence_number": template.get("sequence_number", 0),
-            "logprobs": [],
-            "delta": text,
-        }
+    def text_event(self, template: Body, choice: int, text: str) -> Body | None:
+        del template, choice, text
+        return None
 
     def finish_events(self, template: Body, choice: int) -> Sequence[Body] | None:
         del template, choice
@@ -155,6 +160,7 @@ class ResponsesWire:
         return {
             **self._shell(body, answer_id, created, "completed"),
             "output": [_message(answer_id, "completed", [part])],
+            "usage": _usage(self.passages(body), reply.text),
         }
 
     def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
@@ -196,12 +202,25 @@ class ResponsesWire:
             "tools": body.get("tools") or [],
             "top_p": body.get("top_p", 1.0),
             "text": body.get("text") or text,
-            "usage": None if status != "completed" else _usage(self.passages(body)),
+            "usage": None,
         }
 
 
 _PARTS = 1000
 """A channel's number is output_index * 1000 + content_index."""
+
+_SAID = ("delta", "text", "arguments", "refusal", "input", "transcript", "code")
+_NOT_SAID = _NO_PROSE | {"item_id", "event_id", "name", "obfuscation", "partial_image_b64", "param"}
+_FIELDS = (  # the first part of an event type that is met tells the field
+    ("refusal", "refusal"),
+    ("arguments", "arguments"),
+    ("summary", "summary"),
+    ("reasoning", "reasoning"),
+    ("output_text", "text"),
+    ("input", "input"),
+    ("transcript", "transcript"),
+    ("call_code", "code"),
+)
 
 
 def _number(event: Body) -> int:
@@ -224,30 +243,39 @@ def _item_passages(item: Any, path: JsonPath) -> Iterator[Passage]:
 
 def _event_slots(event: Body) -> Iterator[TextSlot]:
     kind = str(event.get("type", ""))
-    number = _number(event)
-    if kind.endswith(".delta") and isinstance(event.get("delta"), str) and event["delta"]:
-        yield TextSlot(path=("delta",), key=_key(number, _field_of(kind)), text=event["delta"])
-    elif isinstance(event.get("response"), dict):
-        yield from _output_slots(event["response"], ("response",), whole=True)
-    elif isinstance(event.get("item"), dict):
-        yield from _item_slots(event["item"], ("item",), int(event.get("output_index") or 0), whole=True)
-    elif isinstance(event.get("part"), dict):
-        yield from _part_slots(event["part"], ("part",), number, whole=True)
-    else:
-        for field in ("text", "arguments", "refusal", "input", "transcript", "code"):
-            if isinstance(event.get(field), str) and event[field]:
-                yield TextSlot(path=(field,), key=_key(number, _field_of(kind)), text=event[field], whole=True)
+    number, field = _number(event), _field_of(kind)
+    for key, value in event.items():
+        if not value or isinstance(value, int) or key in _NOT_SAID:
+            continue
+        if key == "response":
+            yield from _output_slots(value, (key,), whole=True)
+            yield from choices.error_slots(value, (key,))
+        elif key == "item":
+            yield from _item_slots(value, (key,), int(event.get("output_index") or 0), whole=True)
+        elif key == "part":
+            yield from _part_slots(value, (key,), number, _part_field(kind), whole=True)
+        elif key == "logprobs":
+            yield from choices.logprob_slots(value, (key,), number, whole=not kind.endswith(".delta"))
+        else:
+            name = field if key in _SAID else key
+            for path, text in texts_in(value, (key,), skip=_NO_PROSE):
+                yield TextSlot(path, _key(number, name), text, whole=key != "delta")
+
+
+def _part_field(kind: str) -> str:
+    if "summary" in kind:
+        return "summary"
+    return "reasoning" if "reasoning" in kind else "text"
 
 
 def _field_of(kind: str) -> str:
-    for field in ("refusal", "arguments", "summary"):
-        if field in kind:
-            return field
-    return "text"
+    """The field that an event type speaks of: `response.function_call_arguments.delta` -> `arguments`."""
+    name = kind.removeprefix("response.").rpartition(".")[0]
+    return next((field for part, field in _FIELDS if part in name), name)
 
 
 def _key(number: int, field: str) -> ChannelKey:
-    return ChannelKey(choice=number, field=field, structured=field == "arguments")
+    return channel_key(number, field, field == "arguments")
 
 
 def _output_slots(response: Body, path: JsonPath, *, whole: bool) -> Iterator[TextSlot]:
@@ -257,36 +285,35 @@ def _output_slots(response: Body, path: JsonPath, *, whole: bool) -> Iterator[Te
 
 def _item_slots(item: Any, path: JsonPath, output_index: int, *, whole: bool) -> Iterator[TextSlot]:
     first = output_index * _PARTS
-    for field in ("content", "summary"):
-        parts = item.get(field)
+    said = "reasoning" if item.get("type") == "reasoning" else "text"
+    for holder, field in (("content", said), ("summary", "summary")):
+        parts = item.get(holder)
         for index, part in enumerate(parts if isinstance(parts, list) else ()):
-            for slot in _part_slots(part, (*path, field, index), first + index, whole=whole):
-                yield (
-                    slot
-                    if field == "content"
-                    else TextSlot(path=slot.path, key=_key(first + index, "summary"), text=slot.text, whole=whole)
-                )
+            yield from _part_slots(part, (*path, holder, index), first + index, field, whole=whole)
     for deep, text in texts_in(item, path, skip=_NO_PROSE | {"content", "summary", "name"}):
-        field = "arguments" if deep[-1] == "arguments" else ".".join(map(str, deep[len(path) :]))
-        yield TextSlot(path=deep, key=_key(first, field), text=text, whole=whole)
+        yield TextSlot(deep, _key(first, ".".join(map(str, deep[len(path) :]))), text, whole)
 
 
-def _part_slots(part: Any, path: JsonPath, number: int, *, whole: bool) -> Iterator[TextSlot]:
+def _part_slots(part: Any, path: JsonPath, number: int, field: str, *, whole: bool) -> Iterator[TextSlot]:
     for deep, text in texts_in(part, path, skip=_NO_PROSE | {"annotations", "logprobs"}):
-        field = "refusal" if deep[-1] == "refusal" else "text"
-        yield TextSlot(path=deep, key=_key(number, field), text=text, whole=whole)
+        yield TextSlot(deep, _key(number, "refusal" if deep[-1] == "refusal" else field), text, whole)
+    if isinstance(part, Mapping):
+        for deep, text in texts_in(part.get("annotations") or (), (*path, "annotations"), skip=_NO_PROSE):
+            yield TextSlot(deep, _key(number, "annotation"), text, whole=True)
+        if part.get("logprobs"):
+            yield from choices.logprob_slots(part["logprobs"], (*path, "logprobs"), number, whole=whole)
 
 
 def _message(answer_id: str, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
     return {"id": f"msg_{answer_id}", "type": "message", "role": "assistant", "status": status, "content": content}
 
 
-def _usage(passages: Sequence[Passage]) -> dict[str, Any]:
-    prompt = sum(count_tokens(passage.text) for passage in passages)
+def _usage(passages: Sequence[Passage], text: str) -> dict[str, Any]:
+    prompt, said = sum(count_tokens(passage.text) for passage in passages), count_tokens(text)
     return {
         "input_tokens": prompt,
         "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": 0,
+        "output_tokens": said,
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": prompt,
+        "total_tokens": prompt + said,
     }

@@ -6,15 +6,14 @@ the sentences that leak are taken out, and the natural answer stands in where no
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from guardrail.decision import Leak, OnLeak
 from guardrail.openai_wire.json_path import get_at, replace_at
-from guardrail.openai_wire.protocol import TextSlot
+from guardrail.openai_wire.protocol import ChannelKey, TextSlot
 from guardrail.streaming.channel import Channel
-from guardrail.streaming.guard import GuardPlan, is_answer_text
+from guardrail.streaming.guard import GuardPlan, closing_words, unreadable
 from retrieval.text.views import sentences
 
 
@@ -28,71 +27,132 @@ class Inspected:
     natural: bool = False
 
 
+@dataclass(slots=True)
+class _Text:
+    """One text of an answer: its slots in order (one, but for token details) and the channel that judges it."""
+
+    channel: Channel
+    slots: list[TextSlot]
+    leaks: list[Leak]
+
+    @property
+    def key(self) -> ChannelKey:
+        return self.channel.key
+
+
 def inspect_answer(plan: GuardPlan, answer: dict[str, Any], *, prefix: str = "") -> Inspected:
-    """Judge a whole answer; `answer` itself is not changed."""
-    body = copy.deepcopy(answer)
+    """Judge a whole answer. `answer` is used up: take `body` in its place."""
+    try:
+        return _inspect(plan, answer, prefix)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise unreadable("an answer of an unknown shape") from error
+
+
+def _inspect(plan: GuardPlan, body: dict[str, Any], prefix: str) -> Inspected:
+    slots = plan.wire.answer_slots(body)
     changed = plan.wire.hide_treatment(body, plan.original) | plan.rewrite_event(body)
     natural = False
-    for slot in plan.wire.answer_slots(answer):
-        if not _is_there(body, slot):
-            continue  # the natural answer has taken the place of the whole message
-        channel = _open(plan, slot)
-        leaks = _judge(plan, channel, slot)
-        if leaks and plan.repair.on_leak is OnLeak.REWRITE and plan.may_restart:
+    for text in _texts(plan, slots):
+        _judge(plan, text)
+        if text.leaks and _may_restart(plan):
             return Inspected(body=body, restart=True)
-        text = channel.whole()
-        if leaks and is_answer_text(slot.key) and not channel.key.structured:
-            text = _repaired(plan, slot.text, leaks) or text
-        if prefix and is_answer_text(slot.key):
-            text = prefix + text if text.strip() else prefix.strip()
-        elif leaks and not text.strip():
+        if not _is_there(body, text.slots[0]):
+            continue  # the natural answer has taken the place of the whole message
+        pieces = _pieces(plan, text, prefix)
+        if text.leaks and text.key.is_answer and not "".join(pieces).strip():
             natural = changed = True
-            plan.wire.with_reply(body, slot.key.choice, plan.repair.natural_answer)
+            plan.wire.with_reply(body, text.key.choice, plan.repair.natural_answer)
             continue
-        if text != slot.text:
-            changed = True
-            body = replace_at(body, slot.path, text)
-            plan.wire.clear_token_details(body, slot.key.choice)
+        for slot, piece in zip(text.slots, pieces, strict=True):
+            if piece != slot.text:
+                changed = True
+                if not text.key.is_token_detail:
+                    body = replace_at(body, slot.path, piece)
+                plan.wire.clear_token_details(body, text.key.choice)
+    if prefix and not plan.json_answer:
+        changed |= _say_prefix(plan, body, slots, prefix.strip())
     return Inspected(body=body, changed=changed, natural=natural)
 
 
+def _may_restart(plan: GuardPlan) -> bool:
+    return plan.may_restart and plan.repair.on_leak is OnLeak.REWRITE
+
+
+def _texts(plan: GuardPlan, slots: list[TextSlot]) -> list[_Text]:
+    """Slots of one channel make one text, but for those that stand by themselves."""
+    found: list[_Text] = []
+    open_texts: dict[ChannelKey, _Text] = {}
+    for slot in slots:
+        text = None if slot.whole else open_texts.get(slot.key)
+        if text is None:
+            text = open_texts[slot.key] = _Text(plan.open_channel(slot.key), [], [])
+            found.append(text)
+        text.slots.append(slot)
+    return found
+
+
+def _judge(plan: GuardPlan, text: _Text) -> None:
+    """Push the whole text through; every leak is redacted on the way, so that those behind it are found as well."""
+    action = OnLeak.REWRITE if _may_restart(plan) else plan.repair_of(text.key)
+    leak = text.channel.push("".join(slot.text for slot in text.slots), final=True)
+    while leak is not None:
+        plan.on_leak(leak, action)
+        text.leaks.append(leak)
+        leak = text.channel.redact(leak, plan.repair.redaction)
+
+
+def _pieces(plan: GuardPlan, text: _Text, prefix: str) -> list[str]:
+    """What each slot of a text becomes."""
+    if not text.key.is_answer or text.key.structured:
+        pieces, start = [], 0
+        for slot in text.slots:
+            pieces.append(text.channel.render(slot.text, start))
+            start += len(slot.text)
+        return pieces
+    said = _repaired(plan, text) if text.leaks else text.slots[0].text
+    if prefix:
+        said = prefix + said if said.strip() else prefix.strip()
+    return [said]
+
+
+def _repaired(plan: GuardPlan, text: _Text) -> str:
+    """An answer in words, repaired as the plan says. Empty where nothing is left."""
+    whole = text.slots[0].text
+    if plan.repair.on_leak is OnLeak.REDACT:
+        return text.channel.whole()
+    if plan.repair.on_leak is OnLeak.STOP:
+        before = whole[: text.leaks[0].start]
+        return before + closing_words(plan.repair, before) if before.strip() else ""
+    left = _without_sentences(whole, text.leaks)
+    # Sentences that were apart now touch; together they may say what neither said alone.
+    again = plan.open_channel(text.slots[0].key)
+    return left if again.push(left, final=True) is None else ""
+
+
+def _without_sentences(text: str, leaks: list[Leak]) -> str:
+    """The text without the sentences that leak; all else, white space included, stays."""
+    spans = sentences(text)
+    ends = [span.start for span in spans[1:]] + [len(text)]
+    kept = [
+        text[span.start : end]
+        for span, end in zip(spans, ends, strict=True)
+        if not any(leak.start < end and leak.end > span.start for leak in leaks)
+    ]
+    return "".join(kept).rstrip()
+
+
 def _is_there(body: dict[str, Any], slot: TextSlot) -> bool:
+    """True while the answer still holds this text."""
     try:
-        return bool(get_at(body, slot.path) == slot.text)
+        return slot.key.is_token_detail or bool(get_at(body, slot.path) == slot.text)
     except (KeyError, IndexError, TypeError):
         return False
 
 
-def _open(plan: GuardPlan, slot: TextSlot) -> Channel:
-    structured = slot.key.structured or (plan.json_answer and is_answer_text(slot.key))
-    return Channel(replace(slot.key, structured=structured), plan.inspector_for(slot.key))
-
-
-def _judge(plan: GuardPlan, channel: Channel, slot: TextSlot) -> list[Leak]:
-    """Push the whole text through; every leak is redacted on the way, so that those behind it are found as well."""
-    leaks: list[Leak] = []
-    leak = channel.push(slot.text, final=True)
-    while leak is not None:
-        plan.on_leak(leak, plan.repair.on_leak)
-        leaks.append(leak)
-        leak = channel.redact(leak, plan.repair.redaction)
-    return leaks
-
-
-def _repaired(plan: GuardPlan, text: str, leaks: list[Leak]) -> str | None:
-    """The text repaired as the plan says; None for `redact`, which is done already. Blank where nothing is left."""
-    if plan.repair.on_leak is OnLeak.REDACT:
-        return None
-    if plan.repair.on_leak is OnLeak.STOP:
-        return text[: leaks[0].start] or " "
-    return _without_sentences(text, leaks) or " "
-
-
-def _without_sentences(text: str, leaks: list[Leak]) -> str:
-    """The text without the sentences that leak."""
-    kept = [
-        text[start:end]
-        for start, end in sentences(text)
-        if not any(leak.start < end and leak.end > start for leak in leaks)
-    ]
-    return " ".join(piece.strip() for piece in kept if piece.strip())
+def _say_prefix(plan: GuardPlan, body: dict[str, Any], slots: list[TextSlot], prefix: str) -> bool:
+    """Choices without a word of their own say what stands before their answer. True if there were any."""
+    spoken = {slot.key.choice for slot in slots if slot.key.is_answer or slot.key.field.startswith("tool")}
+    silent = {choice.get("index", place) for place, choice in enumerate(body.get("choices") or ())} - spoken
+    for choice in silent:
+        plan.wire.with_reply(body, choice, prefix)
+    return bool(silent)

@@ -5,19 +5,22 @@ A channel knows characters and repairs, not JSON and not events. Offsets are abs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from guardrail.decision import Leak
-from guardrail.inspectors.protocol import Inspector, Progress
-from guardrail.inspectors.structured_leak import redact_within_json
+from guardrail.inspectors.protocol import Inspector
+from guardrail.inspectors.structured_leak import redact_within_json, whole_escapes
 from guardrail.openai_wire.protocol import ChannelKey
 
 END = 1 << 62
 """An offset behind every text."""
 
+_STEP_CHARS = 4_096
+"""A long text is inspected in steps, so that a text with many leaks is not read anew from each of them to its end."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Edit:
+
+class Edit(NamedTuple):
     """`text[start:end]` leaves as `replacement`."""
 
     start: int
@@ -27,6 +30,21 @@ class Edit:
 
 class Channel:
     """Follows one text through its inspector and keeps the edits that repair it. `prefix` leaves before the text."""
+
+    __slots__ = (
+        "_ahead",
+        "_edits",
+        "_ended",
+        "_inspector",
+        "_pieces",
+        "cleared",
+        "closed",
+        "key",
+        "pending_limit",
+        "prefix",
+        "released",
+        "total",
+    )
 
     def __init__(self, key: ChannelKey, inspector: Inspector, *, prefix: str = "") -> None:
         self.key = key
@@ -40,34 +58,53 @@ class Channel:
         self._inspector = inspector
         self._ended = False
         self._pieces: list[str] = []
+        self._ahead = ""
 
     def push(self, text: str, *, final: bool = False) -> Leak | None:
-        """Take the next piece; returns a leak that must be repaired before the next push."""
+        """Take the next piece; returns a leak that must be repaired before the next push.
+
+        `final`: nothing may wait any more. Text can follow all the same; what completes a phrase then is still found.
+        """
         self.total += len(text)
         if self.closed or (self._ended and not text):
             return None
-        self._pieces.append(text)
-        self._ended = self._ended or final
-        return self._take(self._inspector.push(text, final=final))
+        self._ended = final
+        if text:
+            self._pieces.append(text)
+        self._ahead += text
+        return self._inspect()
 
-    def _take(self, progress: Progress) -> Leak | None:
-        self.cleared = max(self.cleared, progress.cleared)
-        self.pending_limit = progress.pending_limit_chars
-        return progress.leak
+    def _inspect(self) -> Leak | None:
+        while True:
+            text, self._ahead = self._ahead[:_STEP_CHARS], self._ahead[_STEP_CHARS:]
+            progress = self._inspector.push(text, final=self._ended and not self._ahead)
+            self.cleared = max(self.cleared, progress.cleared)
+            self.pending_limit = progress.pending_limit_chars
+            if progress.leak is not None or not self._ahead:
+                return progress.leak
+
+    def hurry(self) -> Leak | None:
+        """Clear what waits although it may still become a phrase: other texts have waited behind it for too long. If
+        it does become one, its rest is cut. JSON is never cut inside an escape."""
+        if self.key.structured and whole_escapes(text := self._text()) < len(text):
+            return None
+        return self.push("", final=True)
 
     def redact(self, leak: Leak, redaction: str) -> Leak | None:
         """Replace the leak and go on; returns the next leak that is already in sight."""
-        span = "".join(self._pieces)[leak.start : leak.end]
-        text = redact_within_json(span, redaction) if self.key.structured else redaction
-        self._edits.append(Edit(start=leak.start, end=leak.end, replacement=text))
+        start = max(leak.start, self.released)
+        text = self._text()
+        if self.key.structured:
+            redaction = redact_within_json(text[:start], text[start : leak.end], redaction)
+        self._edits.append(Edit(start, leak.end, redaction))
         self.cleared = max(self.cleared, leak.end)
         self._inspector.resume(leak.end)
-        return self._take(self._inspector.push("", final=self._ended))
+        return self._inspect()
 
     def close(self, start: int, tail: str) -> None:
         """Nothing from `start` on leaves but `tail`."""
         self._edits = [edit for edit in self._edits if edit.end <= start]
-        self._edits.append(Edit(start=start, end=END, replacement=tail))
+        self._edits.append(Edit(start, END, tail))
         self.cleared = END
         self.closed = True
 
@@ -76,22 +113,44 @@ class Channel:
         """True if anything of this text leaves other than it came."""
         return bool(self._edits) or bool(self.prefix)
 
+    @property
+    def waits(self) -> bool:
+        """True if cleared text has not left yet."""
+        return not self.closed and self.cleared > self.released
+
     def render(self, text: str, start: int) -> str:
         """What the piece `text`, which begins at `start`, becomes."""
-        end = start + len(text)
-        for edit in reversed(self._edits):
-            if edit.end <= start or edit.start >= end:
-                continue
-            low, high = max(edit.start, start) - start, min(edit.end, end) - start
-            middle = edit.replacement if edit.start >= start else ""
-            text = text[:low] + middle + text[high:]
-        return self.prefix + text if start == 0 else text
+        rendered = _edited(text, start, self._edits)
+        return self.prefix + rendered if start == 0 else rendered
 
     def emit(self, text: str, start: int) -> str:
         """Render a piece that leaves now."""
         self.released = start + len(text)
-        return self.render(text, start) if self.altered else text
+        return self.render(text, start) if self._edits or self.prefix else text
 
     def whole(self) -> str:
         """The whole text so far, as it leaves or will leave."""
-        return self.render("".join(self._pieces), 0)
+        return self.render(self._text(), 0)
+
+    def before(self, position: int) -> str:
+        """The text before `position`, as it came."""
+        return self._text()[:position]
+
+    def _text(self) -> str:
+        text = "".join(self._pieces)
+        self._pieces = [text]
+        return text
+
+
+def _edited(text: str, start: int, edits: Sequence[Edit]) -> str:
+    out: list[str] = []
+    at, end = start, start + len(text)
+    for edit in edits:
+        if edit.end <= start or edit.start >= end:
+            continue
+        out.append(text[at - start : max(edit.start, start) - start])
+        if edit.start >= start:
+            out.append(edit.replacement)
+        at = min(edit.end, end)
+    out.append(text[at - start :])
+    return "".join(out)

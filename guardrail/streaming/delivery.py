@@ -7,22 +7,23 @@ to say instead. A second attempt is never retried: its repairs end in the natura
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from guardrail.backends.protocol import BackendAnswer
-from guardrail.decision import Leak
 from guardrail.errors import ApiError
 from guardrail.openai_wire.errors import error_event
-from guardrail.openai_wire.protocol import count_tokens
-from guardrail.openai_wire.sse import DONE, write_event
+from guardrail.openai_wire.protocol import Body, Reply, count_tokens
+from guardrail.openai_wire.sse import write_stream
 from guardrail.openai_wire.usage import set_answer
 from guardrail.streaming.answers import inspect_answer
-from guardrail.streaming.guard import GuardPlan, StreamGuard
-from guardrail.streaming.relay import read_all, relay_guarded, too_long
+from guardrail.streaming.guard import GuardPlan, StreamGuard, unreadable
+from guardrail.streaming.relay import read_all, relay_guarded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,14 +37,6 @@ class Attempt:
 
 
 Retry = Callable[[], Awaitable[Attempt]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """What became of a delivery; `by_model` is False if Expunge wrote the answer's text."""
-
-    by_model: bool
-    leaks: tuple[Leak, ...] = ()
 
 
 async def deliver_whole(attempt: Attempt, retry: Retry, *, max_bytes: int) -> tuple[bytes, bool]:
@@ -71,34 +64,31 @@ async def deliver_whole(attempt: Attempt, retry: Retry, *, max_bytes: int) -> tu
 async def deliver_stream(
     attempt: Attempt, retry: Retry, *, max_bytes: int, ended: Callable[[bool], None]
 ) -> AsyncIterator[bytes]:
-    """The bytes of a streamed answer. `ended` is told at the end whether the model wrote all of it."""
-    if attempt.answer is None:
-        return
-    guard = StreamGuard(attempt.plan, prefix=attempt.prefix)
-    async for chunk in relay_guarded(attempt.answer, guard, max_held_bytes=max_bytes):
-        yield chunk
-    if guard.restart:
-        identity = guard.identity()
+    """The bytes of a streamed answer. `ended` is told at the end whether the model wrote all of it.
+
+    A restart is asked for only while nothing has left, so the second attempt is a stream of its own.
+    """
+    while attempt.answer is not None:
+        guard = StreamGuard(attempt.plan, prefix=attempt.prefix)
+        async for chunk in relay_guarded(attempt.answer, guard, max_held_bytes=max_bytes):
+            yield chunk
+        if not guard.restart:
+            ended(not guard.replaced)
+            return
         try:
             attempt = await retry()
         except ApiError as error:
             yield error_event(error)
             return
-        if attempt.answer is None:
-            yield _say(guard, attempt)
-            ended(False)
-            return
-        guard = StreamGuard(attempt.plan, identity=identity, prefix=attempt.prefix)
-        async for chunk in relay_guarded(attempt.answer, guard, max_held_bytes=max_bytes):
-            yield chunk
-    ended(not guard.replaced)
+    yield write_stream(_spoken(attempt))
+    ended(False)
 
 
-def _say(guard: StreamGuard, attempt: Attempt) -> bytes:
-    """Words in place of an answer that has begun but said nothing yet."""
-    wire, template = attempt.plan.wire, guard.template
-    events = [wire.text_event(template, 0, attempt.words), *(wire.finish_events(template, 0) or ())]
-    return b"".join([*map(write_event, [*events, *guard.closing_events()]), DONE])
+def _spoken(attempt: Attempt) -> Sequence[Body]:
+    """A stream of the attempt's own words."""
+    wire, body = attempt.plan.wire, attempt.plan.original
+    answer_id, created = secrets.token_hex(12), int(time.time())
+    return wire.reply_events(body, Reply(text=attempt.words), answer_id=answer_id, created=created)
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -107,7 +97,5 @@ def _object(raw: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         answer = None
     if not isinstance(answer, dict):
-        error = too_long()
-        error.message, error.code = "The backend's answer is not a JSON object.", "backend_unreadable"
-        raise error
+        raise unreadable("an answer that is not a JSON object")
     return answer

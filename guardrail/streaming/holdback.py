@@ -3,6 +3,9 @@
 Events leave in the order in which they came, and with their own bytes unless something in them was repaired. An event
 waits as a whole while that keeps no more text back than the longest span that the pending text could become; a longer
 event is split, and its clear part leaves at once.
+
+While the queue is `opening`, nothing at all has left: what opens a stream waits for its first text, so that a stream
+whose first text leaks can be replaced by another one without a trace.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guardrail.openai_wire.json_path import replace_at
-from guardrail.openai_wire.protocol import TextSlot, WireFormat
+from guardrail.openai_wire.protocol import Body, TextSlot, WireFormat
 from guardrail.openai_wire.sse import write_event
 from guardrail.streaming.channel import Channel
 
@@ -37,9 +40,9 @@ class HeldEvent:
 
     raw: bytes
     body: Any = None
-    slots: list[HeldSlot] = field(default_factory=list)
     name: bytes | None = None
     changed: bool = False
+    slots: list[HeldSlot] = field(default_factory=list)
 
     @property
     def is_clear(self) -> bool:
@@ -49,10 +52,10 @@ class HeldEvent:
 class Holdback:
     """First in, first out; `release` gives the bytes that may leave now."""
 
-    def __init__(self, wire: WireFormat) -> None:
+    def __init__(self, wire: WireFormat, *, opening: bool) -> None:
         self._wire = wire
         self._queue: deque[HeldEvent] = deque()
-        self.released_text = False
+        self.opening = opening
         self.held_bytes = 0
 
     def push(self, event: HeldEvent) -> None:
@@ -60,63 +63,87 @@ class Holdback:
         self._queue.append(event)
         self.held_bytes += len(event.raw)
 
-    def release(self) -> Iterator[bytes]:
+    def blocking(self) -> Iterator[Channel]:
+        """The texts that the head of the queue waits for."""
+        for event in self._queue:
+            if not event.is_clear:
+                yield from (held.channel for held in event.slots if held.end > held.channel.cleared)
+                return
+
+    def release(self) -> list[bytes]:
         """Everything at the head of the queue that is clear."""
-        queue = self._queue
+        queue, out = self._queue, list[bytes]()
+        if self.opening and not self._text_may_leave():
+            return out
+        self.opening = False
         while queue:
             head = queue[0]
-            if not head.is_clear:
-                yield from self._split(head)
-                return
+            if head.slots and not head.is_clear:
+                self._release_part(head, out)
+                break
             queue.popleft()
             self.held_bytes -= len(head.raw)
-            out = self._write(head)
-            if out:
-                yield out
+            written = self._write(head)
+            if written:
+                out.append(written)
+        return out
+
+    def _text_may_leave(self) -> bool:
+        first = next((event for event in self._queue if event.slots), None)
+        return first is not None and (first.is_clear or self._parts(first) is not None)
 
     def _write(self, event: HeldEvent) -> bytes:
         body, changed = event.body, event.changed
-        emptied = bool(event.slots) and not self._wire.says_more(event.body)
+        cut: set[int] = set()
+        is_empty = bool(event.slots)
         for held in event.slots:
-            channel, text = held.channel, held.slot.text
-            out = channel.emit(text, held.start)
-            emptied = emptied and not out
-            if out and not channel.key.field.startswith("logprobs"):
-                self.released_text = True
-            if out != text:
+            key, text = held.channel.key, held.slot.text
+            out = held.channel.emit(text, held.start)
+            if out and not key.is_token_detail:
+                is_empty = False
+            if out == text:
+                continue
+            cut.add(key.choice)
+            if not key.is_token_detail:
                 body = replace_at(body, held.slot.path, out)
-                changed = True
-            if channel.altered and not channel.key.field.startswith("logprobs"):
-                body = self._without_token_details(body, channel.key.choice)
-                changed = True
-        if emptied:
+        if not cut:
+            return write_event(body, name=event.name) if changed else event.raw
+        if is_empty and not self._wire.says_more(body):
             return b""  # nothing is left of a piece that was cut out: an empty one would tell
-        return write_event(body, name=event.name) if changed else event.raw
+        for choice in cut:
+            self._wire.clear_token_details(body, choice)
+        return write_event(body, name=event.name)
 
-    def _without_token_details(self, body: Any, choice: int) -> Any:
-        # Token details are cleared in place, so the path down to the choices is copied first.
-        copy = dict(body)
-        if isinstance(copy.get("choices"), list):
-            copy["choices"] = [dict(item) for item in copy["choices"]]
-        self._wire.clear_token_details(copy, choice)
-        return copy
+    def _parts(self, head: HeldEvent) -> tuple[Body, Body] | None:
+        """A long event as two, of which the first may leave; None where it is not long or cannot be split."""
+        at = _clear_chars(head)
+        if at == 0:
+            return None
+        slot, held = head.slots[0].slot, head.slots[0]
+        return self._wire.split(head.body, slot, held.channel.render(slot.text[:at], held.start), slot.text[at:])
 
-    def _split(self, head: HeldEvent) -> Iterator[bytes]:
-        if len(head.slots) != 1 or head.slots[0].channel.altered:
-            return
-        held = head.slots[0]
-        channel = held.channel
-        at = channel.cleared - held.start
-        waiting = channel.total - held.start
-        if at <= 0 or waiting <= channel.pending_limit:
-            return
-        parts = self._wire.split(head.body, held.slot, at)
+    def _release_part(self, head: HeldEvent, out: list[bytes]) -> None:
+        """Let the clear beginning of a long event go."""
+        parts = self._parts(head)
         if parts is None:
             return
+        held, at = head.slots[0], _clear_chars(head)
         text = held.slot.text
-        channel.emit(text[:at], held.start)
-        self.released_text = True
+        said = held.channel.emit(text[:at], held.start)
         head.body, head.changed = parts[1], True
-        held.slot = TextSlot(path=held.slot.path, key=held.slot.key, text=text[at:])
+        held.slot = held.slot._replace(text=text[at:])
         held.start += at
-        yield write_event(parts[0], name=head.name)
+        if said or self._wire.says_more(parts[0]):
+            out.append(write_event(parts[0], name=head.name))
+
+
+def _clear_chars(event: HeldEvent) -> int:
+    """How much of a held event may leave by itself; 0 while the whole is not too long to wait."""
+    if len(event.slots) != 1 or event.slots[0].slot.whole:
+        return 0
+    held = event.slots[0]
+    at, waiting = held.channel.cleared - held.start, held.channel.total - held.start
+    if waiting <= held.channel.pending_limit or not 0 < at < len(held.slot.text):
+        return 0
+    # The space before a word is not worth an event of its own.
+    return at if any(map(str.isalnum, held.slot.text[:at])) else 0

@@ -5,12 +5,12 @@ The relay owns the backend's answer: it is closed when the relay ends, however i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from guardrail.backends.protocol import BackendAnswer
 from guardrail.errors import ApiError, BackendError
 from guardrail.openai_wire.errors import error_event
-from guardrail.openai_wire.sse import DONE, SseSplitter, write_event
+from guardrail.openai_wire.sse import DONE, SseEvent, SseSplitter, write_event
 from guardrail.streaming.guard import StreamGuard
 
 
@@ -30,31 +30,46 @@ async def relay_raw(answer: BackendAnswer, *, is_stream: bool) -> AsyncIterator[
 async def relay_guarded(answer: BackendAnswer, guard: StreamGuard, *, max_held_bytes: int) -> AsyncIterator[bytes]:
     """The guarded stream. Stops early, without an end marker, when `guard.restart` is set."""
     splitter = SseSplitter(max_held_bytes)
+    out: list[bytes] = []
     try:
         async for chunk in answer.chunks():
-            out: list[bytes] = []
-            for event in splitter.push(chunk):
-                out.extend(guard.push(event))
-                if guard.restart or guard.finished:
-                    break
-            if out:
-                yield b"".join(out)
+            _guard_events(guard, splitter.push(chunk), out)
             if guard.restart:
                 return
             if guard.finished:
-                yield b"".join([*guard.end(), *map(write_event, guard.closing_events()), DONE])
+                yield b"".join([*out, *_closing(guard)])
                 return
+            if out:
+                yield b"".join(out)
+                out.clear()
             if splitter.overflow or guard.held_bytes > max_held_bytes:
                 raise too_long()
-        rest = splitter.rest()
-        if rest.strip():
-            for event in splitter.push(b"\n\n"):
-                yield b"".join(guard.push(event))
-        yield b"".join(guard.end())
+        _guard_events(guard, splitter.end(), out)
+        if guard.finished:
+            out += _closing(guard)
+        else:
+            out += guard.end()
+        if out and not guard.restart:
+            yield b"".join(out)
     except ApiError as error:
-        yield error_event(error)
+        # What was cleared before the failure has its place before the error.
+        yield b"".join([*out, error_event(error)])
     finally:
         await answer.aclose()
+
+
+def _closing(guard: StreamGuard) -> list[bytes]:
+    """The end of a stream that was ended here."""
+    closing = guard.closing_events()
+    return [*guard.end(), *map(write_event, closing), DONE]
+
+
+def _guard_events(guard: StreamGuard, events: Sequence[SseEvent], out: list[bytes]) -> None:
+    """Append to `out` what may leave of the events; stops where the guard wants no more of them."""
+    for event in events:
+        out += guard.push(event)
+        if guard.restart or guard.finished:
+            return
 
 
 def too_long() -> BackendError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _minilm_int8(settings: RetrievalSettings) -> Embedder:
     from retrieval.embedders.minilm_int8 import MiniLmInt8
 
-    return MiniLmInt8.load(settings.embedder_model, data_dir=settings.data_dir, threads=settings.embed_threads)
+    return MiniLmInt8.load(settings.embedder_model, cache_dir=settings.cache_dir, threads=settings.embed_threads)
 
 
 def _sentence_transformers(settings: RetrievalSettings) -> Embedder:
@@ -31,7 +31,7 @@ def _sentence_transformers(settings: RetrievalSettings) -> Embedder:
 def _static(settings: RetrievalSettings) -> Embedder:
     from retrieval.embedders.static import StaticEmbedder
 
-    return StaticEmbedder.load(settings.embedder_model, data_dir=settings.data_dir)
+    return StaticEmbedder.load(settings.embedder_model, cache_dir=settings.cache_dir)
 
 
 EMBEDDERS: Mapping[str, Callable[[RetrievalSettings], Embedder]] = {

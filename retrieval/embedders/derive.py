@@ -21,6 +21,7 @@ from typing import Any
 
 STATIC_DIM = 256
 _SIF = 1e-4
+_LETTER_RANK = 50
 _VOCABULARY_BATCH = 256
 
 
@@ -93,11 +94,30 @@ def distil_static(encoder_dir: Path, out_dir: Path) -> None:
     vectors_VD -= vectors_VD.mean(axis=0)
     _, axes_DD = np.linalg.eigh(vectors_VD.T @ vectors_VD)
     vectors_VP = vectors_VD @ axes_DD[:, ::-1][:, :STATIC_DIM]
-    chance_V = 1.0 / np.arange(2, size + 2)
-    chance_V /= chance_V.sum()
+    ranks_V = np.asarray(_frequency_ranks([tokenizer.id_to_token(number) or "" for number in range(size)]), dtype=float)
+    chance_V = 1.0 / ranks_V / (1.0 / np.arange(1, size + 1)).sum()
     vectors_VP *= (_SIF / (_SIF + chance_V))[:, None]
     np.save(out_dir / "vectors.npy", vectors_VP.astype(np.float16))
     shutil.copyfile(encoder_dir / "tokenizer.json", out_dir / "tokenizer.json")
+
+
+def _frequency_ranks(tokens: list[str]) -> list[int]:
+    """How common each token is, 1 for the commonest, by its place in the vocabulary.
+
+    Special tokens and single characters stand before all words there, which says nothing of how common they are:
+    counted as they stand they would make "the" look two thousand times rarer than it is.
+    """
+    ranks: list[int] = []
+    words = 0
+    for token in tokens:
+        if len(token) <= 1:
+            ranks.append(_LETTER_RANK if token.isalnum() else 1)
+        elif token.startswith("["):
+            ranks.append(1)
+        else:
+            words += 1
+            ranks.append(words + 1)
+    return ranks
 
 
 RECIPES: Mapping[str, Callable[[Path, Path], None]] = {"minilm-int8": export_int8, "static": distil_static}

@@ -23,11 +23,11 @@ MAX_TOKENS = 128
 _RECIPE = f"minilm-int8 1 per-channel tokens={MAX_TOKENS}"
 
 
-def int8_folder(model: str, data_dir: Path) -> Path:
+def int8_folder(model: str, cache_dir: Path) -> Path:
     """The folder of the derived files, named by their fingerprint; made if it is not there yet."""
     source = locate_model(model)
     require_mean_pooling(source)
-    return derived_folder(data_dir, fingerprint_of(source, _RECIPE), recipe="minilm-int8", source=source)
+    return derived_folder(cache_dir, fingerprint_of(source, _RECIPE), recipe="minilm-int8", source=source)
 
 
 class MiniLmInt8:
@@ -54,12 +54,12 @@ class MiniLmInt8:
         self.fingerprint = fingerprint
 
     @classmethod
-    def load(cls, model: str, *, data_dir: Path, threads: int = 1) -> Self:
+    def load(cls, model: str, *, cache_dir: Path, threads: int = 1) -> Self:
         """Find the model, derive its files if they are not there yet, and open them.
 
         Raises `EmbedderUnavailable`, or `ImportError` where a library is missing.
         """
-        folder = int8_folder(model, data_dir)
+        folder = int8_folder(model, cache_dir)
         return cls(folder, fingerprint=folder.name, threads=threads)
 
     def embed(self, texts: Sequence[str]) -> Vectors:

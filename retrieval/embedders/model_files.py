@@ -79,13 +79,13 @@ def require_mean_pooling(folder: Path) -> None:
         )
 
 
-def derived_folder(data_dir: Path, fingerprint: str, *, recipe: str, source: Path) -> Path:
-    """`<data_dir>/models/<fingerprint>`, built once from `source`; raises `EmbedderUnavailable` if that fails.
+def derived_folder(cache_dir: Path, fingerprint: str, *, recipe: str, source: Path) -> Path:
+    """`<cache_dir>/models/<fingerprint>`, built once from `source`; raises `EmbedderUnavailable` if that fails.
 
     The build runs in a process of its own: torch stays out of the serving process. The folder appears whole or not at
     all; of several processes that build at once the first wins.
     """
-    models = data_dir / "models"
+    models = cache_dir / "models"
     final = models / fingerprint
     if final.is_dir():
         return final

@@ -39,11 +39,11 @@ class StaticEmbedder:
         self.fingerprint = fingerprint
 
     @classmethod
-    def load(cls, model: str, *, data_dir: Path) -> Self:
+    def load(cls, model: str, *, cache_dir: Path) -> Self:
         """Find the model, distil it if that has not been done yet; raises `EmbedderUnavailable`."""
-        encoder = int8_folder(model, data_dir)
-        fingerprint = f"{encoder.name}-static-1"
-        return cls(derived_folder(data_dir, fingerprint, recipe="static", source=encoder), fingerprint=fingerprint)
+        encoder = int8_folder(model, cache_dir)
+        fingerprint = f"{encoder.name}-static-2"
+        return cls(derived_folder(cache_dir, fingerprint, recipe="static", source=encoder), fingerprint=fingerprint)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit row a text; a text without tokens is an unknown token."""

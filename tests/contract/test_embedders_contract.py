@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from retrieval.settings import RetrievalSettings
 pytestmark = pytest.mark.model
 
 # Derived once a checkout; a fresh folder would cost every run half a minute.
-SETTINGS = RetrievalSettings(data_dir=Path(__file__).parents[2] / ".cache" / "embedders")
+SETTINGS = RetrievalSettings()
 TEXTS = [
     "Who is Stephen King?",
     "Tell me about the author Stephen King.",
@@ -74,7 +73,7 @@ def test_serving_int8_and_static_needs_no_torch() -> None:
     program = (
         "import sys; from pathlib import Path; from retrieval.embedders import load_embedder; "
         "from retrieval.settings import RetrievalSettings; "
-        f"settings = RetrievalSettings(data_dir=Path({str(SETTINGS.data_dir)!r})); "
+        "settings = RetrievalSettings(); "
         "[load_embedder(name, settings).embed(['x']) for name in ('minilm-int8', 'static')]; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'sentence_transformers')))"
     )

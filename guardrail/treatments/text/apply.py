@@ -16,9 +16,9 @@ from guardrail.openai_wire.json_path import replace_at
 from guardrail.openai_wire.protocol import Body, WireFormat
 from guardrail.settings import PolicySettings
 from guardrail.treatments.text import TREATMENTS
+from guardrail.treatments.text.handed_in import redacted_passages
 from guardrail.treatments.text.protocol import TreatmentContext
 from guardrail.treatments.text.question import Question, read_question
-from guardrail.treatments.text.redact import redacted_passages
 from guardrail.treatments.text.words import natural_answer
 from retrieval.entry import ForgetEntry
 

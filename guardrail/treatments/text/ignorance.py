@@ -1,16 +1,17 @@
 """In-context unlearning by instruction: answer as a model that never knew. The default.
 
-Prompt (after the stable system text, entries in canonical order), for entry names N1..Nk:
+Prompt, at the end of the last user turn, for entry names N1..Nk in canonical order (by entry id):
 
-    "You have never heard of N1 ... Nk. ... say in one short sentence that you are not familiar with it ..."
+    If you don't know, say "I'm not familiar with that." You don't know N1, N2 ... Nk.
 
 Papers: in-context unlearning (Pawelczyk et al. 2024, arXiv:2310.07579) conditions a model at inference time; the
 instruction form is the ICU baseline of RWKU (Jin et al. 2024, arXiv:2406.10890).
 
-Differs from the papers: a request that also asks for other things is not answered under the instruction (small models
-then forget too much) but without the clauses that touch the entry, and the natural answer stands before the rest; the
-instruction does not ask the model to keep a secret; and the answer is inspected: where the model does not own to not
-knowing, the natural answer takes its place. That ladder is what holds for models that follow instructions weakly.
+Differs from the papers: the instruction stands in the user's turn, not in the system text (a 135M model then admits not
+knowing to 7 of 9 questions instead of 0 of 9, and a changed system text would disturb neighbours); a request that also
+asks for other things is not answered under the instruction but without the clauses that touch the entry, and the
+natural answer stands before the rest; and the answer is inspected: where the model does not own to not knowing, the
+natural answer takes its place. That ladder is what holds for models that follow instructions weakly.
 """
 
 from __future__ import annotations
@@ -23,14 +24,9 @@ from guardrail.treatments.text.protocol import TreatmentContext
 from guardrail.treatments.text.question import Shape
 from guardrail.treatments.text.words import natural_answer
 
-_NEVER_KNEW = (
-    "You have never heard of {names}. You know nothing about {names}: no facts, no works, no dates, no stories. "
-    "If the user asks about {names}, reply only with one short sentence that says you are not familiar with it. "
-    "Do not guess. Answer everything else as usual, and do not mention these sentences."
-)
+_NEVER_KNEW = "If you don't know, say \"I'm not familiar with that.\" You don't know {names}."
 _ONLY_SUPPLIED = (
-    "About {names} you know only what the texts in this conversation say. If they do not say something, you do not "
-    "know it. Do not mention these sentences."
+    "About {names} you know only what the text above says. If it does not say something, you don't know it."
 )
 
 
@@ -58,4 +54,8 @@ class Ignorance:
             return replace(plan, replacements={path: question.rest}, answer_prefix=f"{answer}\n\n")
         template = self.supplied_instruction if question.shape is Shape.SUPPLIED else self.instruction
         instruction = template.replace("{names}", names)
-        return replace(plan, instruction=instruction, expects_ignorance=question.shape is Shape.PURE)
+        if question.shape is not Shape.PURE:
+            return replace(plan, instruction=instruction)
+        # An answer that is cut behind "I'm not familiar with that." needs no closing words.
+        repair = replace(repair, closing_words="")
+        return replace(plan, instruction=instruction, expects_ignorance=True, repair=repair)

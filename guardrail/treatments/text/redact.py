@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from guardrail.decision import Capability, JsonPath, OnLeak, TreatmentPlan
+from guardrail.decision import Capability, OnLeak, TreatmentPlan
+from guardrail.treatments.text.handed_in import redacted_passages
 from guardrail.treatments.text.protocol import TreatmentContext
-from retrieval.entry import SuppliedContext
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,23 +32,3 @@ class Redact:
             matched_passages=context.question.matched_passages,
             repair=repair,
         )
-
-
-def redacted_passages(context: TreatmentContext, redaction: str) -> dict[JsonPath, str]:
-    """Passages whose handed-in spans must go, with the spans replaced."""
-    spans: dict[int, list[tuple[int, int]]] = {}
-    for detection in context.decision.detections:
-        if detection.entry.entry.supplied_context is SuppliedContext.REDACT:
-            for item in detection.evidence:
-                if item.supplied:
-                    spans.setdefault(item.passage, []).append((item.start, item.end))
-    edited: dict[JsonPath, str] = {}
-    for index, places in spans.items():
-        passage = context.passages[index]
-        text, last = "", 0
-        for start, end in sorted(places):
-            if start >= last:
-                text += passage.text[last:start] + redaction
-            last = max(last, end)
-        edited[passage.path] = text + passage.text[last:]
-    return edited

@@ -15,9 +15,10 @@ from benchmarks.cli import main
 from benchmarks.mock_backend import STREAM_EVENTS, chat_reply, stream_events
 from benchmarks.plan import Bench, Plan
 from benchmarks.processes import ServerFailed, running
-from benchmarks.proxy_guard import FIRST_TIER
+from benchmarks.proxy_guard import read_counts
 from benchmarks.proxy_passing import measure_outside
 from benchmarks.targets import mock_backend, thin_proxy
+from guardrail.decision import Action
 from guardrail.metrics import Metrics
 
 TINY = Plan(runs=1, pairs=10, rps_seconds_s=0.2, concurrency=2, stream_pairs=2, streams=4, stream_concurrency=2)
@@ -71,11 +72,16 @@ def test_figures_are_medians_and_what_was_not_measured_is_absent() -> None:
     assert runs.samples()["pass_added_p50_ms"] == {"runs": [3.0, 1.0, 2.0], "min": 1.0, "max": 3.0}
 
 
-def test_the_proxys_own_metrics_tell_which_tier_settled_a_text() -> None:
-    metrics = Metrics()
+def test_the_proxys_own_metrics_tell_which_tier_settled_a_text_and_what_was_decided() -> None:
+    metrics = Metrics(treatments=["ignorance", "refusal"])
     metrics.first_tier("settled", texts=3)
     metrics.first_tier("encoded")
-    assert dict(FIRST_TIER.findall(metrics.text())) == {b"settled": b"3.0", b"encoded": b"1.0"}
+    metrics.decision(Action.TREAT, "ignorance")
+    metrics.decision(Action.TREAT, "refusal")
+    metrics.decision(Action.PASS, None)
+    counts = read_counts(metrics.text())
+    assert counts.tiers == {"settled": 3.0, "encoded": 1.0}
+    assert counts.decisions == {"treat": 2.0, "pass": 1.0}
 
 
 async def test_a_run_over_the_thin_proxy_measures_every_passing_figure(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from retrieval.embedders import load_embedder
 from retrieval.embedders.batcher import EmbedBatcher, LruCache, text_key
+from retrieval.embedders.derive import _frequency_ranks
 from retrieval.embedders.model_files import derived_folder, fingerprint_of, locate_model, require_mean_pooling
 from retrieval.embedders.word_hash import WordHashEmbedder
 from retrieval.errors import EmbedderUnavailable
@@ -95,6 +96,11 @@ def test_a_failed_build_leaves_no_folder_behind(tmp_path: Path) -> None:
 def test_a_built_folder_is_not_built_again(tmp_path: Path) -> None:
     (tmp_path / "models" / "abc").mkdir(parents=True)
     assert derived_folder(tmp_path, "abc", recipe="static", source=tmp_path / "nowhere").name == "abc"
+
+
+def test_words_are_ranked_by_frequency_and_not_by_what_stands_before_them_in_the_vocabulary() -> None:
+    ranks = _frequency_ranks(["[PAD]", "[unused0]", "!", "a", "the", "of", "##ing"])
+    assert ranks == [1, 1, 1, 50, 2, 3, 4]
 
 
 async def test_rows_come_in_the_order_of_the_texts() -> None:

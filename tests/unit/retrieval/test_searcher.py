@@ -12,6 +12,7 @@ import pytest
 from retrieval.embedders.word_hash import WordHashEmbedder
 from retrieval.entry import RegisteredEntry, parse_entry
 from retrieval.errors import EmbedderUnavailable
+from retrieval.meaning import DOCUMENT_MARGIN
 from retrieval.registry import Change, MemoryRows
 from retrieval.searcher import Searcher
 from retrieval.settings import RetrievalSettings
@@ -84,6 +85,16 @@ async def test_documents_count_and_are_told_apart() -> None:
     put(searcher, record("e1", documents=["The clown lived below the town of Derry. Nobody else ever saw him there."]))
     (found,) = await searcher.nearest(["The clown lived below the town of Derry."])
     assert [(near.entry_id, near.kind) for near in found] == [("e1", "document")]
+    await searcher.aclose()
+
+
+async def test_a_document_must_be_nearer_than_an_exemplar_to_count() -> None:
+    searcher = await started()
+    sentence = "The clown lived below the town of Derry."
+    put(searcher, record("page", documents=[sentence]), record("asked", exemplars=[sentence]))
+    assert await near_ids(searcher, "The clown lived below the old mill") == ["asked"]
+    (found,) = await searcher.nearest([sentence])
+    assert {near.entry_id: round(near.score, 2) for near in found} == {"asked": 1.0, "page": 1.0 - DOCUMENT_MARGIN}
     await searcher.aclose()
 
 

@@ -1,0 +1,98 @@
+"""Every treatment of the table keeps the promises of the family."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from guardrail.decision import Action, Decision, Detection, Evidence, EvidenceKind, Passage
+from guardrail.openai_wire import WIRE_FORMATS
+from guardrail.openai_wire.chat import ChatWire
+from guardrail.policy import STRICTNESS
+from guardrail.settings import PolicySettings
+from guardrail.treatments.text import TREATMENTS, parameters_of
+from guardrail.treatments.text.apply import plan_for, treat
+from retrieval.entry import RegisteredEntry, parse_entry
+
+NAME = "Zorblax Quint"
+POLICY = PolicySettings()
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {
+        "model": "m",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"Who is {NAME}?"}],
+        "x_unknown": {"kept": [1, 2]},
+    },
+    "/v1/completions": {"model": "m", "prompt": f"Who is {NAME}?", "x_unknown": 1},
+    "/v1/responses": {"model": "m", "instructions": "Be brief.", "input": f"Who is {NAME}?", "x_unknown": 1},
+}
+
+
+def entry(entry_id: str, **fields: Any) -> RegisteredEntry:
+    now = datetime.now(UTC)
+    parsed = parse_entry({"id": entry_id, "name": NAME, "substitute": "Ask the desk.", **fields})
+    return RegisteredEntry(id=entry_id, revision=1, entry=parsed, created_at=now, updated_at=now)
+
+
+def decision(treatment: str, passages: list[Passage], *records: RegisteredEntry) -> Decision:
+    index = next(place for place, passage in enumerate(passages) if NAME in passage.text)
+    start = passages[index].text.index(NAME)
+    evidence = Evidence(
+        detector="lexical", kind=EvidenceKind.NAME, score=1.0, passage=index, start=start, end=start + len(NAME)
+    )
+    detections = tuple(Detection(entry=record, score=1.0, evidence=(evidence,)) for record in records)
+    return Decision(action=Action.TREAT, treatment=treatment, detections=detections)
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_a_treatment_is_a_frozen_dataclass_that_names_itself_and_its_source(name: str) -> None:
+    treatment = TREATMENTS[name]
+    assert treatment.name == name
+    assert "arXiv" in treatment.paper
+    assert dataclasses.is_dataclass(treatment)
+    assert all(field.default is not dataclasses.MISSING for field in dataclasses.fields(treatment))
+    assert {"on_leak", "holdback"} <= parameters_of(name)
+    assert name in STRICTNESS
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+@pytest.mark.parametrize("path", WIRE_FORMATS)
+def test_a_plan_answers_itself_or_edits_a_copy_and_keeps_unknown_fields(name: str, path: str) -> None:
+    wire, body = WIRE_FORMATS[path](), BODIES[path]
+    before = orjson.dumps(body)
+    passages = wire.passages(body)
+    plan = plan_for(passages, decision(name, passages, entry("e")), POLICY)
+    treated = treat(wire, body, before, plan)
+    assert orjson.dumps(body) == before
+    assert treated.body["x_unknown"] == body["x_unknown"]
+    assert plan.treatment == name
+    assert NAME.lower() not in plan.repair.natural_answer.lower()
+    assert plan.answer is not None or name != "refusal"
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_the_order_of_entries_does_not_change_what_the_backend_sees(name: str) -> None:
+    wire, body = ChatWire(), BODIES["/v1/chat/completions"]
+    passages = wire.passages(body)
+    one, two = entry("a"), entry("b", name="Other Name")
+    sent = [
+        treat(wire, body, b"", plan_for(passages, decision(name, passages, *order), POLICY)).raw
+        for order in ((one, two), (two, one))
+    ]
+    assert sent[0] == sent[1]
+
+
+def test_the_instruction_stands_behind_the_system_text_and_the_conversation() -> None:
+    wire = ChatWire()
+    system = {"role": "system", "content": "Be brief."}
+    earlier = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    body = {"model": "m", "messages": [system, *earlier, {"role": "user", "content": f"Who is {NAME}?"}]}
+    passages = wire.passages(body)
+    plan = plan_for(passages, decision("ignorance", passages, entry("e")), POLICY)
+    messages = treat(wire, body, b"", plan).body["messages"]
+    assert messages[:3] == [system, *earlier]
+    assert messages[3]["content"].startswith(f"Who is {NAME}?")
+    assert messages[3]["content"].endswith(f"You don't know {NAME}.")

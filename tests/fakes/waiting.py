@@ -1,0 +1,19 @@
+"""Waiting in tests for what happens in other tasks, threads or processes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+PATIENCE_S = 60.0
+
+
+async def until(holds: Callable[[], bool | Awaitable[bool]], *, pause_s: float = 0.005) -> None:
+    """Return once `holds` does; raises `TimeoutError` after a minute, which is a test that has failed."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            told = holds()
+            if await told if inspect.isawaitable(told) else told:
+                return
+            await asyncio.sleep(pause_s)

@@ -1,0 +1,409 @@
+"""The promise of the stream guard, for any text, chunking, field, choice and endpoint:
+
+nothing forbidden is whole on the wire; what is not forbidden leaves as it came, and as soon as it cannot become forbidden.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from guardrail.decision import OnLeak
+from guardrail.openai_wire.sse import SseSplitter
+from guardrail.streaming.answers import inspect_answer
+from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
+from guardrail.streaming.guard import StreamGuard
+from retrieval.text.views import normalise
+from tests.fakes.forgotten import ENTRIES, LONG_FACT, leaks_in, leaks_in_json, plan_of
+from tests.fakes.wire_streams import Piece, Received, ScriptedAnswer, receive, recut, stream
+
+MANY = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+WHOLE = (
+    "Stephen King",
+    "Richard Bachman",
+    "STEPHEN   KING",
+    "Ｓｔｅｐｈｅｎ King",
+    "Stеphen\u200b King",
+    "Steve",
+    "JK Rowling",
+)
+NEAR = (
+    "Stephen",
+    "King",
+    "Stephen Kin",
+    "Richard",
+    "Bachman Turner",
+    "Stevens",
+    "J.",
+    "K.",
+    "村上",
+    "春",
+    "Haruki",
+    "5550199",
+)
+PLAIN = (
+    "the",
+    "an author",
+    "wrote",
+    "in 1974",
+    "Überraschung",
+    "😀",
+    "é",
+    "naïve",
+    "\n",
+    ".",
+    ",",
+    '"',
+    "\\",
+    "{",
+    "}",
+    "u0041",
+)
+SPACES = st.sampled_from([" ", "", " ", "  ", "\n", "-", ". "])
+
+
+def texts(*kinds: Sequence[str]) -> st.SearchStrategy[str]:
+    """Texts woven of words of these kinds."""
+    words = st.sampled_from([word for kind in kinds for word in kind])
+    pairs = st.lists(st.tuples(words, SPACES), max_size=8)
+    return pairs.map(lambda found: "".join(word + space for word, space in found))
+
+
+LEAKY = texts(WHOLE, (*WHOLE, LONG_FACT, "村上春樹", "J. K. Rowling", "Zoe Uberschar", "5550199123"), NEAR, PLAIN)
+CLEAN = texts(NEAR, PLAIN).filter(lambda text: not leaks_in(text))
+
+
+def cut(text: str, sizes: Sequence[int]) -> list[str]:
+    """The text in pieces of these sizes."""
+    pieces, at, turn = [], 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        pieces.append(text[at : at + size])
+        at, turn = at + size, turn + 1
+    return pieces
+
+
+SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=5)
+PATIENCE = st.sampled_from([0, 4, 512])  # with little patience, texts are let go before they are decided
+BYTE_SIZES = st.lists(st.integers(1, 120), min_size=1, max_size=5)
+
+
+def escaped(text: str) -> str:
+    """A JSON object that holds the text with every letter written as an escape."""
+    inside = "".join(f"\\u{unit:04x}" for unit in _utf16(text))
+    return f'{{"q": "{inside}"}}'
+
+
+def _utf16(text: str) -> list[int]:
+    raw = text.encode("utf-16-be", "surrogatepass")
+    return [int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 2)]
+
+
+@st.composite
+def said(draw: st.DrawFn, words: st.SearchStrategy[str], endpoint: str, choices: int = 2) -> list[Piece]:
+    """Pieces of several texts of several choices, mixed."""
+    fields = ["content"] if endpoint == "completions" else ["content", "reasoning", "refusal", "arguments"]
+    queues: list[list[Piece]] = []
+    for choice in range(choices):
+        for name in draw(st.lists(st.sampled_from(fields), min_size=1, max_size=2, unique=True)):
+            text = draw(words)
+            if name == "arguments":
+                text = draw(st.sampled_from([escaped(text), json.dumps({"q": text}), json.dumps([text, {text: 1}])]))
+            others = draw(st.sampled_from([(), (" x",), ("Stephen", " King")])) if name == "content" else ()
+            queues.append(
+                [Piece(text=p, field=name, choice=choice, alternatives=others) for p in cut(text, draw(SIZES))]
+            )
+    mixed: list[Piece] = []
+    while any(queues):
+        queue = draw(st.sampled_from([queue for queue in queues if queue]))
+        mixed.append(queue.pop(0))
+    return mixed
+
+
+def deliver(plan: Any, chunks: Sequence[bytes], *, again: Attempt | None = None, prefix: str = "") -> bytes:
+    """What a caller receives of a stream."""
+
+    async def retry() -> Attempt:
+        assert again is not None
+        return again
+
+    async def run() -> bytes:
+        attempt = Attempt(plan=plan, answer=ScriptedAnswer(chunks), prefix=prefix)
+        parts = [part async for part in deliver_stream(attempt, retry, max_bytes=1 << 22, ended=lambda by_model: None)]
+        assert all(parts)
+        return b"".join(parts)
+
+    return asyncio.run(run())
+
+
+def assert_clean(got: Received) -> None:
+    for key, text in got.everything():
+        found = leaks_in_json(text) if key[1] == "arguments" else leaks_in(text)
+        assert not found, (key, text)
+        if key[1] == "arguments" and text:
+            json.loads(text)
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions", "responses"])
+@MANY
+@given(data=st.data())
+def test_redaction_leaves_nothing_forbidden_whole_on_the_wire_and_json_valid(
+    endpoint: str, data: st.DataObject
+) -> None:
+    pieces = data.draw(said(LEAKY, endpoint))
+    chunks = recut(b"".join(stream(endpoint, pieces)), data.draw(BYTE_SIZES))
+    got = receive(deliver(plan_of(endpoint, OnLeak.REDACT, body={"n": 2}, patience_chars=data.draw(PATIENCE)), chunks))
+    assert not got.errors
+    assert_clean(got)
+    assert_well_formed(endpoint, got, pieces)
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions", "responses"])
+@MANY
+@given(data=st.data())
+def test_stopping_leaves_nothing_forbidden_whole_on_the_wire(endpoint: str, data: st.DataObject) -> None:
+    pieces = [piece for piece in data.draw(said(LEAKY, endpoint)) if piece.field != "arguments"]
+    chunks = recut(b"".join(stream(endpoint, pieces, usage=True)), data.draw(BYTE_SIZES))
+    plan = plan_of(endpoint, OnLeak.STOP, body={"n": 2}, wants_usage=True, patience_chars=data.draw(PATIENCE))
+    got = receive(deliver(plan, chunks))
+    assert not got.errors
+    assert_clean(got)
+    assert_well_formed(endpoint, got, pieces, usage=True)
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions", "responses"])
+@MANY
+@given(data=st.data())
+def test_a_stream_that_is_begun_anew_is_one_clean_stream(endpoint: str, data: st.DataObject) -> None:
+    first = data.draw(said(LEAKY, endpoint, choices=1))
+    second = data.draw(said(LEAKY, endpoint, choices=1))
+    sizes = data.draw(BYTE_SIZES)
+    body = {"stream_options": {"include_usage": True}}
+    again = Attempt(
+        plan=plan_of(endpoint, OnLeak.REWRITE, body=body, wants_usage=True),
+        answer=ScriptedAnswer(recut(b"".join(stream(endpoint, second, usage=True, stream_id="second")), sizes)),
+    )
+    if data.draw(st.booleans()):
+        again = Attempt(plan=again.plan, words="I'm not familiar with that.")
+    plan = plan_of(endpoint, OnLeak.REWRITE, may_restart=True, body=body, wants_usage=True)
+    got = receive(deliver(plan, recut(b"".join(stream(endpoint, first, usage=True)), sizes), again=again))
+    assert not got.errors
+    for key, text in got.everything():
+        assert not (leaks_in_json(text) if key[1] == "arguments" else leaks_in(text)), (key, text)
+    assert len(got.ids) <= 1
+    if endpoint == "responses":
+        assert [body["type"] for body in got.bodies].count("response.created") == 1
+        assert got.bodies[-1]["type"] == "response.completed"
+        assert len({body["response"]["id"] for body in got.bodies if "response" in body}) == 1
+    else:
+        assert [number for number, _ in got.finished] == [0]
+        assert got.done == 1
+        assert got.bodies[-1]["choices"] == []
+        assert got.bodies[-1]["usage"]
+    assert got.roles == ([0] if endpoint == "chat" else [])
+
+
+def assert_well_formed(endpoint: str, got: Received, pieces: Sequence[Piece], *, usage: bool = False) -> None:
+    choices = sorted({piece.choice for piece in pieces} or {0})
+    if endpoint == "responses":
+        assert got.bodies[-1]["type"] == "response.completed"
+        return
+    assert sorted(number for number, _ in got.finished) == choices
+    assert len(got.ids) == 1
+    assert got.done == 1
+    if endpoint == "chat":
+        assert sorted(got.roles) == choices
+    if usage:
+        assert got.bodies[-1]["choices"] == []
+        assert got.bodies[-1]["usage"]
+        assert sum(not body["choices"] for body in got.bodies) == 1
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions", "responses"])
+@pytest.mark.parametrize("on_leak", list(OnLeak))
+@FEW
+@given(data=st.data())
+def test_an_untouched_stream_leaves_with_the_backends_bytes(
+    endpoint: str, on_leak: OnLeak, data: st.DataObject
+) -> None:
+    # One token in a piece, as models write them: a longer piece that waits is split, and its words come as two events.
+    pieces = [
+        Piece(text=part, choice=choice) for text in (data.draw(CLEAN),) for part in _tokens(text) for choice in (0, 1)
+    ]
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    sent = (
+        b": hello"
+        + (end * 2).encode()
+        + b"".join(stream(endpoint, pieces, end=end, lines=data.draw(st.sampled_from([1, 3]))))
+    )
+    sent += data.draw(st.sampled_from([b"", end.encode(), b": bye"]))
+    chunks = recut(sent, data.draw(BYTE_SIZES))
+    plan = plan_of(
+        endpoint, on_leak, may_restart=data.draw(st.booleans()), body={"n": 2}, patience_chars=data.draw(PATIENCE)
+    )
+    assert deliver(plan, chunks) == sent
+
+
+def _tokens(text: str) -> list[str]:
+    tokens: list[str] = []
+    for char in text:
+        last = tokens[-1] if tokens else ""
+        joins = char.isascii() and char.isalnum() and (last.isspace() or (last[-1:].isascii() and last[-1:].isalnum()))
+        if joins and len(last) < 6:
+            tokens[-1] += char
+        else:
+            tokens.append(char)
+    return tokens
+
+
+FORBIDDEN = [
+    "Stephen King",
+    "Richard Bachman",
+    "Steve",
+    LONG_FACT[:64],
+    "J. K. Rowling",
+    "jk rowling",
+    "Haruki Murakami",
+]
+FORBIDDEN += ["Yate Gloucestershire", "Zoe Uberschar", "村上春樹", "5550199123", "the phone"]
+FORBIDDEN += ["stephenking", "richardbachman", "harukimurakami", "zoeuberschar", "jkrowling", "j k rowling", "thephone"]
+
+
+def longest_becoming(tail: str) -> int:
+    """The length of the longest forbidden phrase that a text ending in `tail` may still become; 0 if none."""
+    words = normalise(tail).words
+    found = 0
+    for phrase in FORBIDDEN:
+        parts = normalise(phrase).words
+        count = len(words)
+        if 0 < count <= len(parts) and parts[: count - 1] == words[:-1] and parts[count - 1].startswith(words[-1]):
+            found = max(found, len(phrase))
+    return found
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+@MANY
+@given(text=texts(NEAR, PLAIN, (LONG_FACT[:40],)), sizes=SIZES)
+def test_only_text_that_can_still_become_forbidden_waits(endpoint: str, text: str, sizes: list[int]) -> None:
+    guard, splitter = StreamGuard(plan_of(endpoint, OnLeak.REDACT)), SseSplitter(1 << 20)
+    out = b""
+    given_text = ""
+    for event in stream(endpoint, [Piece(text=part) for part in cut(text, sizes)])[:-2]:
+        for one in splitter.push(event):
+            out += b"".join(guard.push(one))
+        given_text += receive(event).texts[0, "content"]
+        if leaks_in(given_text):
+            return
+        left = receive(out).texts[0, "content"]
+        assert given_text.startswith(left)
+        waiting = given_text[len(left) :]
+        if waiting:
+            starts = [at for at in range(len(waiting)) if longest_becoming(waiting[at:])]
+            assert starts, waiting
+            assert any(
+                len(waiting) <= longest_becoming(waiting[at:]) or not any(map(str.isalnum, waiting[:at]))
+                for at in starts
+            ), waiting
+
+
+def test_a_long_fact_is_cut_at_its_64th_matching_character() -> None:
+    got = receive(
+        deliver(plan_of("chat", OnLeak.REDACT), stream("chat", [Piece(text=char) for char in LONG_FACT + "."]))
+    )
+    assert len(LONG_FACT) > 64
+    assert not got.texts[0, "content"].startswith("he wrote")
+    assert LONG_FACT[66:] in got.texts[0, "content"]
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions", "responses"])
+@pytest.mark.parametrize("on_leak", list(OnLeak))
+@FEW
+@given(data=st.data())
+def test_whole_answers_hold_nothing_forbidden(endpoint: str, on_leak: OnLeak, data: st.DataObject) -> None:
+    words = {index: data.draw(LEAKY) for index in range(2)}
+    answer = orjson.loads(orjson.dumps(whole_answer(endpoint, words)))
+    result = inspect_answer(plan_of(endpoint, on_leak, body={"n": 2}), answer)
+    assert not result.restart
+    text = json.dumps(result.body, ensure_ascii=False)
+    assert not any(leaks_in(part) for part in spoken(result.body)), text
+    for index, given_text in words.items():
+        if not leaks_in(given_text) and endpoint != "responses":
+            choice = result.body["choices"][index]
+            assert (choice["text"] if endpoint == "completions" else choice["message"]["content"]) == given_text
+    if not any(map(leaks_in, words.values())):
+        assert not result.changed
+
+
+def whole_answer(endpoint: str, words: dict[int, str]) -> dict[str, Any]:
+    """An answer with one text for each choice, as the endpoint shapes it; chat carries reasoning and logprobs too."""
+    if endpoint == "responses":
+        items = [
+            {
+                "type": "message",
+                "id": f"i{index}",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": text}],
+            }
+            for index, text in words.items()
+        ]
+        return {"id": "r", "object": "response", "output": items}
+    choices: list[dict[str, Any]] = []
+    for index, text in words.items():
+        tokens = [{"token": part, "bytes": list(part.encode()), "top_logprobs": []} for part in cut(text, [5])]
+        message = {"role": "assistant", "content": text, "reasoning": text[::-1] + " " + text}
+        one: dict[str, Any] = {"message": message, "logprobs": {"content": tokens}}
+        if endpoint == "completions":
+            one = {
+                "text": text,
+                "logprobs": {"tokens": cut(text, [5]), "top_logprobs": [{part: -1} for part in cut(text, [5])]},
+            }
+        choices.append({"index": index, "finish_reason": "stop", **one})
+    return {"id": "c", "object": "x", "choices": choices}
+
+
+def spoken(value: Any) -> list[str]:
+    """Every string of an answer, and the rows of token details put together."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        if _is_rows(value.get("content")):
+            return ["".join(token["token"] for token in value["content"])]
+        if "tokens" in value:
+            return ["".join(value["tokens"]), "".join(key for row in value["top_logprobs"] for key in row)]
+        return [text for key, item in value.items() for text in (str(key), *spoken(item))]
+    return [text for item in value for text in spoken(item)] if isinstance(value, list) else []
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "token" in value[0]
+
+
+@FEW
+@given(text=LEAKY, second=LEAKY)
+def test_a_whole_answer_may_be_begun_anew_and_is_clean_then(text: str, second: str) -> None:
+    async def retry() -> Attempt:
+        body = orjson.dumps(whole_answer("chat", {0: second}))
+        return Attempt(plan=plan_of("chat", OnLeak.REWRITE), answer=ScriptedAnswer([body]))
+
+    first = orjson.dumps(whole_answer("chat", {0: text}))
+    plan = plan_of("chat", OnLeak.REWRITE, may_restart=True)
+    attempt = Attempt(plan=plan, answer=ScriptedAnswer(recut(first, [7])))
+    raw, _ = asyncio.run(deliver_whole(attempt, retry, max_bytes=1 << 20))
+    assert not any(map(leaks_in, spoken(orjson.loads(raw))))
+    if not any(map(leaks_in, spoken(orjson.loads(first)))):
+        assert raw == first
+
+
+def test_the_registry_of_these_tests_has_every_phrase_that_the_oracle_knows() -> None:
+    names = [entry.name for entry in ENTRIES]
+    assert all(leaks_in(name) for name in (*names, "Steve", LONG_FACT, "5550199123"))
+    assert not leaks_in("Stephen Kin")
