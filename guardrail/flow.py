@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from retrieval.searcher import Searcher
-
 from guardrail.backends.protocol import BackendAnswer
 from guardrail.backends.router import Route, Router
 from guardrail.decision import (
@@ -31,7 +29,7 @@ from guardrail.decision import (
 )
 from guardrail.detectors.cascade import Cascade, DetectorFailure
 from guardrail.errors import overloaded
-from guardrail.forward import Request, answered_headers, send, send_untouched
+from guardrail.forward import Request, answered_headers, explained, send, send_untouched
 from guardrail.inspection import Inspection
 from guardrail.journal import Journal, Subject, entries_of
 from guardrail.policy import decide, on_failure, treatment_of
@@ -41,6 +39,7 @@ from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
 from guardrail.treatments.text.apply import plan_for, treat
 from guardrail.treatments.text.question import Question, Shape, read_question
 from retrieval.follower import Follower
+from retrieval.searcher import Searcher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,15 +88,17 @@ class Flow:
         route = await self._router.route(request.body.get("model"))
         if not self._follower.covers(tenant=request.caller.tenant, model=route.model):
             return await send_untouched(request, route)
-        request.wire.refuse_unscannable(request.body)
         decided = await self.decide(request, route)
+        if self._follower.acts(tenant=request.caller.tenant, model=route.model):
+            request.wire.refuse_unscannable(request.body)
         decision = decided.decision
         if decision.action is Action.FAIL_CLOSED:
             raise overloaded("The service cannot take this request at the moment.", retry_after_s=2.0)
         plan = plan_for(decided.passages, decision, self._settings.policy, question=decided.question)
         if plan.answer is not None:
             self._journal.answered(by_model=False)
-            return speak(request.wire, request.body, plan)
+            spoken = speak(request.wire, request.body, plan)
+            return replace(spoken, headers=[*spoken.headers, *explained(_explained(request, decided))])
         treated = treat(request.wire, request.body, request.raw, plan)
         answer = await send(request, route, treated)
         return await self._inspected(request, route, decided, Tried(plan=plan, treated=treated, answer=answer))
@@ -167,7 +168,7 @@ class Flow:
         fresh = decided.decision.action is Action.PASS
         guard = inspection.guard_plan(plan, injected_chars=tried.treated.injected_chars, may_restart=fresh)
         attempt = Attempt(plan=guard, answer=answer, prefix=plan.answer_prefix)
-        headers = answered_headers(answer, request, _explained(request, decided))
+        headers = [*answered_headers(answer), *explained(_explained(request, decided))]
         limit = self._settings.server.max_held_bytes
 
         def ended(by_model: bool) -> None:

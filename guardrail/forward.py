@@ -6,12 +6,11 @@ name alone is exchanged, on the way there and back; every other byte stays.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
-
-import orjson
 
 from guardrail.backends.protocol import BackendAnswer, BackendCall
 from guardrail.backends.router import Route
@@ -82,7 +81,7 @@ async def send_untouched(request: Request, route: Route) -> Outgoing:
     """Relay a request byte by byte."""
     answer = await route.backend.send(_call(request, route, request.body, request.raw))
     body = await relayed(answer, route, is_stream=request.body.get("stream") is True)
-    return Outgoing(status=answer.status, headers=answered_headers(answer, request, None), body=body)
+    return Outgoing(status=answer.status, headers=answered_headers(answer), body=body)
 
 
 async def relayed(answer: BackendAnswer, route: Route, *, is_stream: bool) -> AsyncIterator[bytes] | bytes:
@@ -95,15 +94,16 @@ async def relayed(answer: BackendAnswer, route: Route, *, is_stream: bool) -> As
     return _renamed(await read_all(answer, max_bytes=_RENAME_BYTES), route)
 
 
-def answered_headers(
-    answer: BackendAnswer, request: Request | None = None, explained: Mapping[str, object] | None = None
-) -> list[tuple[bytes, bytes]]:
-    """The backend's headers as they may leave, and the decision for an admin who asked."""
-    headers = [(name, value) for name, value in answer.headers if name.lower() not in _OWN_HEADERS]
-    if explained is not None:
-        headers.append((b"x-expunge-decision", orjson.dumps(explained)))
-    del request
-    return headers
+def answered_headers(answer: BackendAnswer) -> list[tuple[bytes, bytes]]:
+    """The backend's headers as they may leave."""
+    return [(name, value) for name, value in answer.headers if name.lower() not in _OWN_HEADERS]
+
+
+def explained(decision: Mapping[str, object] | None) -> list[tuple[bytes, bytes]]:
+    """The decision as a header, for an admin who asked; ids may hold any letters, so the JSON is ASCII."""
+    if decision is None:
+        return []
+    return [(b"x-expunge-decision", json.dumps(decision, separators=(",", ":")).encode("ascii"))]
 
 
 def renamed_call(raw: bytes, route: Route) -> bytes:

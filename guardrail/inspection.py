@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from retrieval.searcher import Searcher
-
 from guardrail.backends.router import Route
 from guardrail.decision import Admits, Decision, Leak, OnLeak, Passage, TreatmentPlan
 from guardrail.detectors.supplied import is_supplied
@@ -20,6 +18,7 @@ from guardrail.openai_wire.choices import wanted, wants_usage
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
 from guardrail.openai_wire.usage import hide_added
 from guardrail.streaming.guard import GuardPlan, is_answer_text
+from retrieval.searcher import Searcher
 from retrieval.text.views import normalise
 
 _TEMPLATE_CHARS = 48
@@ -68,9 +67,9 @@ class Inspection:
         automaton, by_sentence = self.searcher.automaton, plan.repair.sentence_holdback
 
         def choose(key: ChannelKey) -> Inspector:
-            if key.structured:
-                return StructuredLeak(automaton, forbids, by_sentence=by_sentence)
             inspector = TextLeak(automaton, forbids, by_sentence=by_sentence)
+            if key.structured:
+                return StructuredLeak(inspector)
             if plan.expects_ignorance and is_answer_text(key) and self._is_about(key.choice, plan):
                 return IgnoranceWatch(inspector, detected[0].entry)
             return inspector

@@ -108,7 +108,7 @@ class Echo:
             model=str(body.get("model", call.model)),
             created=CREATED,
             choices=len(prompts) * repeats,
-            include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+            include_usage=_wants_usage(body),
             body=body,
         )
         per_choice = [list(self._say(body, prompts[index // repeats], index)) for index in range(head.choices)]
@@ -235,3 +235,8 @@ def _embeddings(body: dict[str, Any], prompts: list[str]) -> bytes:
         data.append({"object": "embedding", "index": index, "embedding": vector})
     usage = {"prompt_tokens": _prompt_tokens(body), "total_tokens": _prompt_tokens(body)}
     return orjson.dumps({"object": "list", "data": data, "model": body.get("model"), "usage": usage})
+
+
+def _wants_usage(body: Mapping[str, Any]) -> bool:
+    options = body.get("stream_options")
+    return isinstance(options, Mapping) and bool(options.get("include_usage"))

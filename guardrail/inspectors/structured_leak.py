@@ -10,10 +10,7 @@ import re
 from bisect import bisect_left
 from dataclasses import replace
 
-from guardrail.inspectors.protocol import Forbids, Progress
-from guardrail.inspectors.text_leak import TextLeak
-from retrieval.text.automaton import PhraseAutomaton
-from retrieval.text.phrases import PhraseTag
+from guardrail.inspectors.protocol import Inspector, Progress
 
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _LAST_SLASHES = re.compile(r"\\+(?=[^\\]{0,4}$)")
@@ -27,10 +24,10 @@ _LITERALS = frozenset({"true", "false", "null"})
 
 
 class StructuredLeak:
-    """Follows one JSON text. Offsets it reports are those of the raw (escaped) text."""
+    """Wraps an inspector, which reads the decoded text. Offsets it reports are those of the raw (escaped) text."""
 
-    def __init__(self, phrases: PhraseAutomaton[PhraseTag], forbids: Forbids, *, by_sentence: bool = False) -> None:
-        self._decoded = TextLeak(phrases, forbids, by_sentence=by_sentence)
+    def __init__(self, inner: Inspector) -> None:
+        self._decoded = inner
         self._raw_at: list[int] = [0]  # raw offset of each decoded character, and of the end
         self._rest = ""
         self._raw_base = 0

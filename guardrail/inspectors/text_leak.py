@@ -54,6 +54,7 @@ class TextLeak:
 
     def resume(self, position: int) -> None:
         self._advance(position - self._base)
+        self._inside_word = False  # the repair stands before what follows
 
     def _first(self, hits: tuple[PhraseHit[PhraseTag], ...], tail: str) -> Leak | None:
         """The forbidden hit that begins first, the longest of those."""

@@ -13,16 +13,8 @@ from guardrail.decision import JsonPath, Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
 from guardrail.openai_wire.json_path import replace_at, texts_in
-from guardrail.openai_wire.protocol import Body, Reply, TextSlot, channel_key, count_tokens
+from guardrail.openai_wire.protocol import ROLES, Body, Reply, TextSlot, channel_key, count_tokens
 
-ROLES = {
-    "system": Role.SYSTEM,
-    "developer": Role.SYSTEM,
-    "user": Role.USER,
-    "assistant": Role.ASSISTANT,
-    "tool": Role.TOOL,
-    "function": Role.TOOL,
-}
 _NO_PROSE = frozenset({"role", "type", "id", "index", "image_url", "input_audio", "file", "data", "url"})
 _NOT_SAID = _NO_PROSE - {"url"}  # an address that a model gives may spell a name
 _UNSCANNABLE = ("prompt_logprobs", "echo", "chat_template", "documents")

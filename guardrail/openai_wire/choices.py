@@ -27,7 +27,8 @@ def not_available(param: str, what: str) -> ApiError:
 def refuse_fields(body: Body, fields: Sequence[str]) -> None:
     """Raise `ApiError` (400) for the first of `fields` that is set."""
     for field in (*fields, "prompt_embeds"):
-        if body.get(field) not in (None, False):
+        value = body.get(field)
+        if value is not None and value is not False:
             raise not_available(field, f"'{field}'")
 
 

@@ -10,9 +10,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from guardrail.decision import JsonPath, Passage
+from guardrail.decision import JsonPath, Passage, Role
 
 Body = Mapping[str, Any]
+
+ROLES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,
+    "user": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "tool": Role.TOOL,
+    "function": Role.TOOL,
+}
+"""Role names on the wire; any other is taken for a user."""
 
 
 class ChannelKey(NamedTuple):

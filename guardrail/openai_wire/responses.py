@@ -13,9 +13,8 @@ from typing import Any
 from guardrail.decision import JsonPath, Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
-from guardrail.openai_wire.chat import ROLES
 from guardrail.openai_wire.json_path import texts_in
-from guardrail.openai_wire.protocol import Body, ChannelKey, Reply, TextSlot, channel_key, count_tokens
+from guardrail.openai_wire.protocol import ROLES, Body, ChannelKey, Reply, TextSlot, channel_key, count_tokens
 
 _NO_PROSE = frozenset(
     {

@@ -95,6 +95,8 @@ class Channel:
         start = max(leak.start, self.released)
         text = self._text()
         if self.key.structured:
+            while start < leak.end and whole_escapes(text[:start]) < start:
+                start += 1  # an escape whose beginning has left is told to its end
             redaction = redact_within_json(text[:start], text[start : leak.end], redaction)
         self._edits.append(Edit(start, leak.end, redaction))
         self.cleared = max(self.cleared, leak.end)

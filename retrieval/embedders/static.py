@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from tokenizers import Tokenizer
 
-from retrieval.embedders.minilm_int8 import int8_folder
-from retrieval.embedders.model_files import derived_folder
+from retrieval.embedders.model_files import derived_folder, int8_folder
 from retrieval.text.views import without_surrogates
 
 if TYPE_CHECKING:

@@ -22,8 +22,6 @@ HEAVY = (
     "litellm",
     "sentence_transformers",
 )
-# The Responses API is defined in terms of chat messages: these members share one format and are no alternatives.
-VIEWS_OF_ONE_FORMAT = {"guardrail.openai_wire"}
 ADAPTERS = ("retrieval.embedders.", "retrieval.indexes.", "guardrail.backends.", "guardrail.treatments.")
 MAY_IMPORT_VLLM = "guardrail.decoding.vllm_processor"
 
@@ -114,8 +112,6 @@ def _families() -> dict[str, set[str]]:
         children[source.module.rpartition(".")[0]].add(source.module)
     families = {}
     for source in sources():
-        if source.module in VIEWS_OF_ONE_FORMAT:
-            continue
         if source.is_package and f"{source.module}.protocol" in children[source.module]:
             families[source.module] = _members(source, children[source.module])
     return families

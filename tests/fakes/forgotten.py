@@ -65,7 +65,7 @@ def wire_of(endpoint: str) -> WireFormat:
 def inspector_for(key: ChannelKey, *, ignorance: bool = False, by_sentence: bool = False) -> Inspector:
     """The inspector that the product takes for such a text."""
     if key.structured:
-        return StructuredLeak(AUTOMATON, forbidden(), by_sentence=by_sentence)
+        return StructuredLeak(TextLeak(AUTOMATON, forbidden(), by_sentence=by_sentence))
     inspector = TextLeak(AUTOMATON, forbidden(), by_sentence=by_sentence)
     return IgnoranceWatch(inspector, RECORDS["e0"]) if ignorance and key.is_answer else inspector
 

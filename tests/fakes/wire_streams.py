@@ -272,12 +272,13 @@ def _take_choice(got: Received, choice: dict[str, Any]) -> None:
 
 
 def _take_details(got: Received, number: int, before: str, said: dict[str, str]) -> None:
-    """Token details, where the content stands in for tokens that are not told."""
+    """Token details. Where they are not told, the content stands in for the chosen tokens, and others do not touch."""
     now = got.texts[number, "content"][len(before) :]
+    chosen = ("token", "bytes", "rank0", "rank_bytes0")
     for name in said:
-        got.texts.setdefault((number, name), before)
+        got.texts.setdefault((number, name), before if name in chosen else "")
     for key in [key for key in got.texts if key[0] == number and key[1].startswith(("token", "bytes", "rank"))]:
-        got.texts[key] += said.get(key[1], now)
+        got.texts[key] += said.get(key[1], now if key[1] in chosen else " zzz ")
 
 
 def _join(said: dict[str, str], name: str, text: str) -> None:

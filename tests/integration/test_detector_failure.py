@@ -43,9 +43,9 @@ def embedder() -> Iterator[TroubledEmbedder]:
     made.let_go.set()
 
 
-async def proxy_over(start: Start, embedder: TroubledEmbedder, mode: str) -> Running:
+async def proxy_over(start: Start, embedder: TroubledEmbedder, mode: str, *, timeout_s: float = 20.0) -> Running:
     searcher = Searcher(RetrievalSettings(semantic_threshold=0.9), embedder=embedder)
-    policy = {"detector_failure": mode, "detector_timeout_s": 0.2}
+    policy = {"detector_failure": mode, "detector_timeout_s": timeout_s}
     proxy = await start(searcher=searcher, policy=policy)
     await proxy.forget(**ENTRY, exemplars=["Which writer kept geese beside the old harbour wall?"])
     return proxy
@@ -55,10 +55,12 @@ async def proxy_over(start: Start, embedder: TroubledEmbedder, mode: str) -> Run
 async def test_a_detector_that_cannot_say_closes_the_door(
     start: Start, embedder: TroubledEmbedder, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    proxy = await proxy_over(start, embedder, "fail_closed")
+    hangs = trouble == "hang"
+    proxy = await proxy_over(start, embedder, "fail_closed", timeout_s=1.0 if hangs else 20.0)
     assert (await proxy.chat("What is the capital of France?")).status == 200
     embedder.trouble = trouble
-    for endpoint, path in PATHS.items():
+    for endpoint in ("chat",) if hangs else PATHS:
+        path = PATHS[endpoint]
         for stream in (False, True):
             text = f"What of France, {endpoint} {stream}?"
             answer = await proxy.raw(path, body_of(endpoint, text, stream=stream))
@@ -68,8 +70,8 @@ async def test_a_detector_that_cannot_say_closes_the_door(
     refused = await proxy.raw("/v1/embeddings", {"model": "echo", "input": "a new text"})
     assert refused.status == 503
     metrics = await proxy.metrics()
-    assert metrics['expunge_detector_failures_total{detector="semantic",mode="fail_closed"}'] == 7
-    assert metrics['expunge_decisions_total{action="fail_closed",treatment="none"}'] == 7
+    assert metrics['expunge_detector_failures_total{detector="semantic",mode="fail_closed"}'] == (3 if hangs else 7)
+    assert metrics['expunge_decisions_total{action="fail_closed",treatment="none"}'] == (3 if hangs else 7)
     embedder.trouble = ""
     embedder.let_go.set()
     assert (await proxy.chat("What is the capital of France, now?")).status == 200
@@ -79,7 +81,7 @@ async def test_a_detector_that_cannot_say_closes_the_door(
 async def test_an_operator_may_choose_that_requests_pass_then(
     start: Start, embedder: TroubledEmbedder, trouble: str
 ) -> None:
-    proxy = await proxy_over(start, embedder, "fail_open")
+    proxy = await proxy_over(start, embedder, "fail_open", timeout_s=0.3 if trouble == "hang" else 20.0)
     embedder.trouble = trouble
     answer = await proxy.chat("Tell me of France, please.")
     assert answer.json["choices"][0]["message"]["content"] == PARIS

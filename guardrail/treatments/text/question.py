@@ -56,6 +56,8 @@ class Question:
 
 def read_question(passages: Sequence[Passage], decision: Decision) -> Question:
     """Work out the shape of a request."""
+    if not passages:
+        return Question(shape=Shape.EARLIER, passage=0)
     last = max((i for i, p in enumerate(passages) if p.role is Role.USER), default=len(passages) - 1)
     evidence = [item for detection in decision.detections for item in detection.evidence]
     matched = tuple(sorted({item.passage for item in evidence if not item.supplied}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -81,5 +81,7 @@ def test_an_entry_asked_for_beside_handed_in_content_is_treated_and_known_as_sup
 
 
 @pytest.mark.parametrize(("mode", "action"), [("fail_closed", Action.FAIL_CLOSED), ("fail_open", Action.PASS)])
-def test_a_failing_detector_closes_or_opens_as_configured(mode: str, action: Action) -> None:
+def test_a_failing_detector_closes_or_opens_as_configured(
+    mode: Literal["fail_closed", "fail_open"], action: Action
+) -> None:
     assert on_failure(PolicySettings(detector_failure=mode), detector="semantic").action is action

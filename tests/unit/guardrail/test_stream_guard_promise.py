@@ -247,9 +247,7 @@ def test_an_untouched_stream_leaves_with_the_backends_bytes(
     )
     sent += data.draw(st.sampled_from([b"", end.encode(), b": bye"]))
     chunks = recut(sent, data.draw(BYTE_SIZES))
-    plan = plan_of(
-        endpoint, on_leak, may_restart=data.draw(st.booleans()), body={"n": 2}, patience_chars=data.draw(PATIENCE)
-    )
+    plan = plan_of(endpoint, on_leak, may_restart=data.draw(st.booleans()), body={"n": 2})
     assert deliver(plan, chunks) == sent
 
 
