@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.embedders.protocol import Embedder, Vectors
+    from retrieval.indexes.faiss_fast_scan import FaissFastScanIndex
     from retrieval.indexes.faiss_flat import FaissFlatIndex
     from retrieval.registry import MemoryRows
     from retrieval.settings import RetrievalSettings
@@ -49,7 +50,7 @@ class _Part:
 
     margin: float
     encoded: FaissFlatIndex
-    static: FaissFlatIndex | None
+    static: FaissFastScanIndex | None
 
 
 class MeaningIndex:
@@ -57,18 +58,19 @@ class MeaningIndex:
 
     def __init__(self, settings: RetrievalSettings, embedder: Embedder, first_tier: Embedder | None) -> None:
         from retrieval.embedders.batcher import EmbedBatcher, LruCache
-        from retrieval.indexes import INDEXES
+        from retrieval.indexes import GATES, INDEXES
 
         self._threshold = settings.semantic_threshold
         self._first_threshold = settings.first_tier_threshold
         self._first_tier = first_tier
         self._dims = embedder.dim, first_tier.dim if first_tier is not None else 0
         self._index_class = INDEXES["faiss-flat"]()
+        self._gate_class = GATES["faiss-fast-scan"]()
         self._parts = {
             name: _Part(
                 margin=margin,
                 encoded=self._index_class(embedder.dim),
-                static=self._index_class(first_tier.dim) if first_tier is not None else None,
+                static=self._gate_class(first_tier.dim) if first_tier is not None else None,
             )
             for name, margin in (("core", 0.0), ("documents", DOCUMENT_MARGIN))
         }
@@ -241,7 +243,7 @@ class MeaningIndex:
             for name, part in self._parts.items():
                 part.encoded = self._index_class.from_bytes(snapshot.blobs[f"{name}_encoded"])
                 if part.static is not None:
-                    part.static = self._index_class.from_bytes(snapshot.blobs[f"{name}_static"])
+                    part.static = self._gate_class.from_bytes(snapshot.blobs[f"{name}_static"])
             at = 0
             for entry_id, count in owners.items():
                 self._neighbors[entry_id] = rows[at : at + count].astype(np.float32)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from retrieval.indexes.faiss_fast_scan import FaissFastScanIndex
     from retrieval.indexes.faiss_flat import FaissFlatIndex
 
 
@@ -15,5 +16,14 @@ def _faiss_flat() -> type[FaissFlatIndex]:
     return FaissFlatIndex
 
 
+def _faiss_fast_scan() -> type[FaissFastScanIndex]:
+    from retrieval.indexes.faiss_fast_scan import FaissFastScanIndex
+
+    return FaissFastScanIndex
+
+
 INDEXES: Mapping[str, Callable[[], type[FaissFlatIndex]]] = {"faiss-flat": _faiss_flat}
-"""Name -> loader of the class; FAISS is imported when the loader is called."""
+"""Name -> loader of an index that finds entries; FAISS is imported when the loader is called."""
+
+GATES: Mapping[str, Callable[[], type[FaissFastScanIndex]]] = {"faiss-fast-scan": _faiss_fast_scan}
+"""Name -> loader of an index that only tells how near the nearest row is (`best`)."""
