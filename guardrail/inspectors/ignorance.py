@@ -15,7 +15,7 @@ from guardrail.inspectors.not_knowing import is_admission, says_nothing
 from guardrail.inspectors.protocol import Inspector, Progress
 from retrieval.entry import RegisteredEntry
 
-_END = re.compile(r"""[.!?…]+["'”’»)\]*_]*(?=\s)|[。！？]+|\n+""")
+_END = re.compile(r"""[.!?…]+["'”’»)\]*_]*(?=\s)|[。！？]|\n""")
 _NO_END = re.compile(r"(?:\b[a-z]|\b(?:mr|mrs|ms|dr|st|prof|jr|sr|vs|e\.g|i\.e))\.\Z", re.IGNORECASE)
 _LONGEST_ABBREVIATION_CHARS = 6
 LIMIT_CHARS = 320

@@ -76,7 +76,7 @@ class SseSplitter:
 
 
 def _parse(raw: bytes) -> SseEvent:
-    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+    if raw.startswith(b"data: {") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
         return SseEvent(raw, raw[6:-2])
     data: list[bytes] = []
     name = None

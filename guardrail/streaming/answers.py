@@ -136,7 +136,7 @@ def _without_sentences(text: str, leaks: list[Leak]) -> str:
     kept = [
         text[span.start : end]
         for span, end in zip(spans, ends, strict=True)
-        if not any(leak.start < end and leak.end > span.start for leak in leaks)
+        if not any(leak.start < span.end and leak.end > span.start for leak in leaks)
     ]
     return "".join(kept).rstrip()
 

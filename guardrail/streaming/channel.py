@@ -16,7 +16,7 @@ from guardrail.openai_wire.protocol import ChannelKey
 END = 1 << 62
 """An offset behind every text."""
 
-_STEP_CHARS = 4_096
+_STEP_CHARS = 1_024
 """A long text is inspected in steps, so that a text with many leaks is not read anew from each of them to its end."""
 
 
@@ -77,11 +77,15 @@ class Channel:
     def _inspect(self) -> Leak | None:
         while True:
             text, self._ahead = self._ahead[:_STEP_CHARS], self._ahead[_STEP_CHARS:]
-            progress = self._inspector.push(text, final=self._ended and not self._ahead)
-            self.cleared = max(self.cleared, progress.cleared)
-            self.pending_limit = progress.pending_limit_chars
-            if progress.leak is not None or not self._ahead:
-                return progress.leak
+            leak = self._inspect_piece(text)
+            if leak is not None or not self._ahead:
+                return leak
+
+    def _inspect_piece(self, text: str) -> Leak | None:
+        progress = self._inspector.push(text, final=self._ended and not self._ahead)
+        self.cleared = max(self.cleared, progress.cleared)
+        self.pending_limit = progress.pending_limit_chars
+        return progress.leak
 
     def hurry(self) -> Leak | None:
         """Clear what waits although it may still become a phrase: other texts have waited behind it for too long. If
@@ -101,7 +105,8 @@ class Channel:
         self._edits.append(Edit(start, leak.end, redaction))
         self.cleared = max(self.cleared, leak.end)
         self._inspector.resume(leak.end)
-        return self._inspect()
+        following = self._inspect_piece("")
+        return self._inspect() if following is None and self._ahead else following
 
     def close(self, start: int, tail: str) -> None:
         """Nothing from `start` on leaves but `tail`."""

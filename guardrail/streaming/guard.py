@@ -24,7 +24,7 @@ from guardrail.openai_wire.sse import SseEvent, write_event
 from guardrail.streaming.channel import Channel
 from guardrail.streaming.holdback import HeldEvent, HeldSlot, Holdback
 
-_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", ":", "\n")
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "\n")
 
 
 def _nothing(body: dict[str, Any]) -> bool:
@@ -254,7 +254,9 @@ def is_answer_text(key: ChannelKey) -> bool:
 
 def closing_words(repair: Repair, before: str) -> str:
     """What ends an answer that is stopped behind `before`: nothing where a sentence has just ended."""
-    return "" if before.rstrip(" \"'”’)*_").endswith(_SENTENCE_ENDS) else repair.closing_words
+    if before.rstrip(" \"'”’)*_").endswith(_SENTENCE_ENDS):
+        return ""
+    return repair.closing_words.lstrip() if before[-1:].isspace() else repair.closing_words
 
 
 def unreadable(what: str) -> BackendError:

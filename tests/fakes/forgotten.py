@@ -118,14 +118,12 @@ def leaks_in(text: str) -> list[str]:
 def leaks_in_json(text: str) -> list[str]:
     """The same in a JSON text, which its reader decodes; in the text as it is where it is not JSON."""
     try:
-        return [leak for part in _strings(json.loads(text)) for leak in leaks_in(part)]
+        return [leak for part in _strings(json.loads(text, object_pairs_hook=list)) for leak in leaks_in(part)]
     except ValueError:
         return leaks_in(text)
 
 
 def _strings(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [text for key, item in value.items() for text in (str(key), *_strings(item))]
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [text for item in value for text in _strings(item)]
     return [str(value)]

@@ -10,123 +10,18 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.decision import OnLeak
 from guardrail.openai_wire.sse import SseSplitter
-from guardrail.streaming.answers import inspect_answer
-from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
+from guardrail.streaming.delivery import Attempt, deliver_stream
 from guardrail.streaming.guard import StreamGuard
 from retrieval.text.views import normalise
 from tests.fakes.forgotten import ENTRIES, LONG_FACT, leaks_in, leaks_in_json, plan_of
+from tests.fakes.leaky_texts import BYTE_SIZES, CLEAN, FEW, LEAKY, MANY, NEAR, PATIENCE, PLAIN, SIZES, cut, said, texts
 from tests.fakes.wire_streams import Piece, Received, ScriptedAnswer, receive, recut, stream
-
-MANY = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-WHOLE = (
-    "Stephen King",
-    "Richard Bachman",
-    "STEPHEN   KING",
-    "Ｓｔｅｐｈｅｎ King",
-    "Stеphen\u200b King",
-    "Steve",
-    "JK Rowling",
-)
-NEAR = (
-    "Stephen",
-    "King",
-    "Stephen Kin",
-    "Richard",
-    "Bachman Turner",
-    "Stevens",
-    "J.",
-    "K.",
-    "村上",
-    "春",
-    "Haruki",
-    "5550199",
-)
-PLAIN = (
-    "the",
-    "an author",
-    "wrote",
-    "in 1974",
-    "Überraschung",
-    "😀",
-    "é",
-    "naïve",
-    "\n",
-    ".",
-    ",",
-    '"',
-    "\\",
-    "{",
-    "}",
-    "u0041",
-)
-SPACES = st.sampled_from([" ", "", " ", "  ", "\n", "-", ". "])
-
-
-def texts(*kinds: Sequence[str]) -> st.SearchStrategy[str]:
-    """Texts woven of words of these kinds."""
-    words = st.sampled_from([word for kind in kinds for word in kind])
-    pairs = st.lists(st.tuples(words, SPACES), max_size=8)
-    return pairs.map(lambda found: "".join(word + space for word, space in found))
-
-
-LEAKY = texts(WHOLE, (*WHOLE, LONG_FACT, "村上春樹", "J. K. Rowling", "Zoe Uberschar", "5550199123"), NEAR, PLAIN)
-CLEAN = texts(NEAR, PLAIN).filter(lambda text: not leaks_in(text))
-
-
-def cut(text: str, sizes: Sequence[int]) -> list[str]:
-    """The text in pieces of these sizes."""
-    pieces, at, turn = [], 0, 0
-    while at < len(text):
-        size = sizes[turn % len(sizes)]
-        pieces.append(text[at : at + size])
-        at, turn = at + size, turn + 1
-    return pieces
-
-
-SIZES = st.lists(st.integers(1, 30), min_size=1, max_size=5)
-PATIENCE = st.sampled_from([0, 4, 512])  # with little patience, texts are let go before they are decided
-BYTE_SIZES = st.lists(st.integers(1, 120), min_size=1, max_size=5)
-
-
-def escaped(text: str) -> str:
-    """A JSON object that holds the text with every letter written as an escape."""
-    inside = "".join(f"\\u{unit:04x}" for unit in _utf16(text))
-    return f'{{"q": "{inside}"}}'
-
-
-def _utf16(text: str) -> list[int]:
-    raw = text.encode("utf-16-be", "surrogatepass")
-    return [int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 2)]
-
-
-@st.composite
-def said(draw: st.DrawFn, words: st.SearchStrategy[str], endpoint: str, choices: int = 2) -> list[Piece]:
-    """Pieces of several texts of several choices, mixed."""
-    fields = ["content"] if endpoint == "completions" else ["content", "reasoning", "refusal", "arguments"]
-    queues: list[list[Piece]] = []
-    for choice in range(choices):
-        for name in draw(st.lists(st.sampled_from(fields), min_size=1, max_size=2, unique=True)):
-            text = draw(words)
-            if name == "arguments":
-                text = draw(st.sampled_from([escaped(text), json.dumps({"q": text}), json.dumps([text, {text: 1}])]))
-            others = draw(st.sampled_from([(), (" x",), ("Stephen", " King")])) if name == "content" else ()
-            queues.append(
-                [Piece(text=p, field=name, choice=choice, alternatives=others) for p in cut(text, draw(SIZES))]
-            )
-    mixed: list[Piece] = []
-    while any(queues):
-        queue = draw(st.sampled_from([queue for queue in queues if queue]))
-        mixed.append(queue.pop(0))
-    return mixed
 
 
 def deliver(plan: Any, chunks: Sequence[bytes], *, again: Attempt | None = None, prefix: str = "") -> bytes:
@@ -161,7 +56,14 @@ def test_redaction_leaves_nothing_forbidden_whole_on_the_wire_and_json_valid(
 ) -> None:
     pieces = data.draw(said(LEAKY, endpoint))
     chunks = recut(b"".join(stream(endpoint, pieces)), data.draw(BYTE_SIZES))
-    got = receive(deliver(plan_of(endpoint, OnLeak.REDACT, body={"n": 2}, patience_chars=data.draw(PATIENCE)), chunks))
+    plan = plan_of(
+        endpoint,
+        OnLeak.REDACT,
+        body={"n": 2},
+        patience_chars=data.draw(PATIENCE),
+        by_sentence=data.draw(st.booleans()),
+    )
+    got = receive(deliver(plan, chunks))
     assert not got.errors
     assert_clean(got)
     assert_well_formed(endpoint, got, pieces)
@@ -173,7 +75,15 @@ def test_redaction_leaves_nothing_forbidden_whole_on_the_wire_and_json_valid(
 def test_stopping_leaves_nothing_forbidden_whole_on_the_wire(endpoint: str, data: st.DataObject) -> None:
     pieces = [piece for piece in data.draw(said(LEAKY, endpoint)) if piece.field != "arguments"]
     chunks = recut(b"".join(stream(endpoint, pieces, usage=True)), data.draw(BYTE_SIZES))
-    plan = plan_of(endpoint, OnLeak.STOP, body={"n": 2}, wants_usage=True, patience_chars=data.draw(PATIENCE))
+    plan = plan_of(
+        endpoint,
+        OnLeak.STOP,
+        body={"n": 2},
+        wants_usage=True,
+        patience_chars=data.draw(PATIENCE),
+        by_sentence=data.draw(st.booleans()),
+        ignorance=data.draw(st.booleans()),
+    )
     got = receive(deliver(plan, chunks))
     assert not got.errors
     assert_clean(got)
@@ -320,85 +230,6 @@ def test_a_long_fact_is_cut_at_its_64th_matching_character() -> None:
     assert len(LONG_FACT) > 64
     assert not got.texts[0, "content"].startswith("he wrote")
     assert LONG_FACT[66:] in got.texts[0, "content"]
-
-
-@pytest.mark.parametrize("endpoint", ["chat", "completions", "responses"])
-@pytest.mark.parametrize("on_leak", list(OnLeak))
-@FEW
-@given(data=st.data())
-def test_whole_answers_hold_nothing_forbidden(endpoint: str, on_leak: OnLeak, data: st.DataObject) -> None:
-    words = {index: data.draw(LEAKY) for index in range(2)}
-    answer = orjson.loads(orjson.dumps(whole_answer(endpoint, words)))
-    result = inspect_answer(plan_of(endpoint, on_leak, body={"n": 2}), answer)
-    assert not result.restart
-    text = json.dumps(result.body, ensure_ascii=False)
-    assert not any(leaks_in(part) for part in spoken(result.body)), text
-    for index, given_text in words.items():
-        if not leaks_in(given_text) and endpoint != "responses":
-            choice = result.body["choices"][index]
-            assert (choice["text"] if endpoint == "completions" else choice["message"]["content"]) == given_text
-    if not any(map(leaks_in, words.values())):
-        assert not result.changed
-
-
-def whole_answer(endpoint: str, words: dict[int, str]) -> dict[str, Any]:
-    """An answer with one text for each choice, as the endpoint shapes it; chat carries reasoning and logprobs too."""
-    if endpoint == "responses":
-        items = [
-            {
-                "type": "message",
-                "id": f"i{index}",
-                "role": "assistant",
-                "content": [{"type": "output_text", "text": text}],
-            }
-            for index, text in words.items()
-        ]
-        return {"id": "r", "object": "response", "output": items}
-    choices: list[dict[str, Any]] = []
-    for index, text in words.items():
-        tokens = [{"token": part, "bytes": list(part.encode()), "top_logprobs": []} for part in cut(text, [5])]
-        message = {"role": "assistant", "content": text, "reasoning": text[::-1] + " " + text}
-        one: dict[str, Any] = {"message": message, "logprobs": {"content": tokens}}
-        if endpoint == "completions":
-            one = {
-                "text": text,
-                "logprobs": {"tokens": cut(text, [5]), "top_logprobs": [{part: -1} for part in cut(text, [5])]},
-            }
-        choices.append({"index": index, "finish_reason": "stop", **one})
-    return {"id": "c", "object": "x", "choices": choices}
-
-
-def spoken(value: Any) -> list[str]:
-    """Every string of an answer, and the rows of token details put together."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        if _is_rows(value.get("content")):
-            return ["".join(token["token"] for token in value["content"])]
-        if "tokens" in value:
-            return ["".join(value["tokens"]), "".join(key for row in value["top_logprobs"] for key in row)]
-        return [text for key, item in value.items() for text in (str(key), *spoken(item))]
-    return [text for item in value for text in spoken(item)] if isinstance(value, list) else []
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "token" in value[0]
-
-
-@FEW
-@given(text=LEAKY, second=LEAKY)
-def test_a_whole_answer_may_be_begun_anew_and_is_clean_then(text: str, second: str) -> None:
-    async def retry() -> Attempt:
-        body = orjson.dumps(whole_answer("chat", {0: second}))
-        return Attempt(plan=plan_of("chat", OnLeak.REWRITE), answer=ScriptedAnswer([body]))
-
-    first = orjson.dumps(whole_answer("chat", {0: text}))
-    plan = plan_of("chat", OnLeak.REWRITE, may_restart=True)
-    attempt = Attempt(plan=plan, answer=ScriptedAnswer(recut(first, [7])))
-    raw, _ = asyncio.run(deliver_whole(attempt, retry, max_bytes=1 << 20))
-    assert not any(map(leaks_in, spoken(orjson.loads(raw))))
-    if not any(map(leaks_in, spoken(orjson.loads(first)))):
-        assert raw == first
 
 
 def test_the_registry_of_these_tests_has_every_phrase_that_the_oracle_knows() -> None:
