@@ -54,7 +54,7 @@ test: lint $(VLLM_READY)  ## the whole suite with real models and a real vLLM se
 	EXPUNGE_REQUIRE_VLLM=1 $(BIN)/pytest -m "not slow and not soak"
 
 check: lint  ## daily check, under three minutes: lint, types, import rules, fast tests
-	$(BIN)/pytest -m "not slow and not soak and not vllm and not model" --ignore=tests/e2e
+	$(BIN)/pytest -m "not slow and not soak and not vllm and not model" --ignore=tests/e2e --ignore=tests/integration
 
 lint: $(READY)  ## ruff, mypy and import rules
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from guardrail.decision import Caller
 from guardrail.detectors import DETECTORS
 from guardrail.detectors.cascade import Cascade
 from guardrail.dry_run import explain_match
+from guardrail.errors import ConfigError
 from guardrail.flow import Flow
 from guardrail.journal import Journal
 from guardrail.memory_builder import MemoryBuilder
@@ -28,6 +29,7 @@ from guardrail.metrics import Metrics
 from guardrail.settings import BackendSettings, Settings
 from guardrail.treatments.text import TREATMENTS
 from retrieval.audit_log import AuditWriter
+from retrieval.entry import EntryKind
 from retrieval.follower import Follower
 from retrieval.registry import Registry
 from retrieval.searcher import Searcher
@@ -47,6 +49,7 @@ class Proxy:
     ) -> None:
         """`backends` and `searcher` stand in for what the settings name."""
         self.settings = settings
+        _check_treatments(settings)
         self.registry = Registry.open(settings.retrieval.data_dir)
         self.searcher = searcher or Searcher(settings.retrieval)
         self.follower = Follower(self.registry, self.searcher)
@@ -170,6 +173,18 @@ class Proxy:
     def _gauge(self) -> None:
         self._count_texts()
         self.metrics.entries_enforced(len(self.searcher.entries), seq=self.follower.seq)
+
+
+def _check_treatments(settings: Settings) -> None:
+    """Raises `ConfigError` for a treatment that does not exist, before it fails a request."""
+    named = {"treatment": settings.policy.treatment}
+    named |= {f"treatments_by_kind.{kind}": name for kind, name in settings.policy.treatments_by_kind.items()}
+    for key, name in named.items():
+        if name not in TREATMENTS:
+            raise ConfigError(f"policy.{key}: unknown treatment '{name}'; known: {', '.join(TREATMENTS)}")
+    for kind in settings.policy.treatments_by_kind:
+        if kind not in set(EntryKind):
+            raise ConfigError(f"policy.treatments_by_kind: unknown kind '{kind}'; known: {', '.join(EntryKind)}")
 
 
 def serve(settings: Settings) -> None:

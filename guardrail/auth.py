@@ -125,6 +125,11 @@ class Authenticator:
         # Wrong keys must not be able to fill the thread pool that detection shares.
         self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
+    @property
+    def required(self) -> bool:
+        """True if callers need keys."""
+        return self._required
+
     async def authenticate(self, headers: Headers, *, admin_listener: bool = False) -> Caller:
         """The caller of a request. Raises `ApiError`: 401 without a valid key, 403 on the admin listener without an
         admin key, 429 with `retry-after` when the key calls too often.

@@ -17,7 +17,7 @@ from guardrail.inspectors.forbidden import Forbidden, HandedIn
 from guardrail.openai_wire.choices import wanted, wants_usage
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
 from guardrail.openai_wire.usage import hide_added
-from guardrail.streaming.guard import GuardPlan, is_answer_text
+from guardrail.streaming.guard import GuardPlan
 from retrieval.searcher import Searcher
 from retrieval.text.views import normalise
 
@@ -70,7 +70,7 @@ class Inspection:
             inspector = TextLeak(automaton, forbids, by_sentence=by_sentence)
             if key.structured:
                 return StructuredLeak(inspector)
-            if plan.expects_ignorance and is_answer_text(key) and self._is_about(key.choice, plan):
+            if plan.expects_ignorance and _says_what_it_knows(key) and self._is_about(key.choice, plan):
                 return IgnoranceWatch(inspector, detected[0].entry)
             return inspector
 
@@ -101,6 +101,11 @@ class Inspection:
         return rewrite
 
 
+def _says_what_it_knows(key: ChannelKey) -> bool:
+    """True for the answer, and for the thoughts beside it: who thinks about what he never knew tells it as well."""
+    return key.is_answer or any(word in key.field for word in ("reason", "think", "summary", "refusal"))
+
+
 def renamed(value: dict[str, Any], public: str | None) -> bool:
     """Put the public model name into an answer or event, in place. True if changed."""
     if public is None:
@@ -114,7 +119,8 @@ def renamed(value: dict[str, Any], public: str | None) -> bool:
 
 def wants_json(body: Body) -> bool:
     """True if the caller asked for a JSON answer."""
-    wanted_format = body.get("response_format") or (body.get("text") or {}).get("format") or {}
+    text = body.get("text")
+    wanted_format = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
     kind = wanted_format.get("type") if isinstance(wanted_format, dict) else None
     return kind in ("json_object", "json_schema") or bool(body.get("guided_json") or body.get("structured_outputs"))
 

@@ -168,6 +168,10 @@ class Settings(_Section):
                 raise ValueError(f"backends: '{backend.name}' needs models, such as {{gpt: openai/gpt-4o}}")
             if backend.kind == "transformers_local" and self.server.workers > 1:
                 raise ValueError("server.workers: transformers_local holds the model in one process; set workers: 1")
+        public = [name for backend in self.backends for name in backend.models]
+        for name in public:
+            if public.count(name) > 1:
+                raise ValueError(f"backends: two backends serve the public model name '{name}'; rename one")
         if not self.auth.required:
             for key in ("host", "admin_host"):
                 if not is_loopback(getattr(self.server, key)):

@@ -147,6 +147,14 @@ class ForgetEntry(_Value):
             )
         return value
 
+    @field_validator("name", "aliases")
+    @classmethod
+    def _has_letters(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = (value,) if isinstance(value, str) else value
+        if not all(any(character.isalnum() for character in name) for name in names):
+            raise ValueError("must hold at least one letter or digit: nothing else can be found in a text")
+        return value
+
     @field_validator("facts", mode="before")
     @classmethod
     def _bare_facts(cls, value: Any) -> Any:

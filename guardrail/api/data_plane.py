@@ -87,6 +87,8 @@ class DataPlane:
             return
         except ApiError as error:
             outgoing = self._told(error)
+        except RecursionError:
+            outgoing = self._told(ApiError("The body is nested too deeply to be read.", code="invalid_json"))
         except RetrievalError as error:
             _log.error("registry or detector unavailable: %s", type(error).__name__)
             outgoing = self._told(overloaded("The service cannot take this request at the moment.", retry_after_s=2.0))

@@ -36,7 +36,7 @@ class ChatWire:
                 raise ApiError(f"Field 'messages.{index}' must be an object.", param=f"messages.{index}")
             role = ROLES.get(str(message.get("role")), Role.USER)
             for path, text in texts_in(message, ("messages", index), skip=_NO_PROSE):
-                found.append(Passage(path=path, role=Role.TOOL if "arguments" in path else role, text=text))
+                found.append(Passage(path=path, role=Role.TOOL if _is_tool_call(path) else role, text=text))
         for key in ("tools", "functions"):
             for path, text in texts_in(body.get(key) or (), (key,), skip=_NO_PROSE | {"name", "required", "strict"}):
                 found.append(Passage(path=path, role=Role.SYSTEM, text=text))
@@ -56,7 +56,7 @@ class ChatWire:
     def with_instruction(self, body: Body, text: str, passages: Sequence[int]) -> Body:
         del passages
         messages = list(body["messages"])
-        users = [place for place, message in enumerate(messages) if ROLES.get(message.get("role")) is Role.USER]
+        users = [place for place, message in enumerate(messages) if ROLES.get(str(message.get("role"))) is Role.USER]
         if not users:
             return {**body, "messages": [*messages, {"role": "user", "content": text}]}
         last = messages[users[-1]]
@@ -201,3 +201,8 @@ def _only(value: Any, path: JsonPath) -> Any:
 def _usage(body: Body, text: str) -> Mapping[str, int]:
     prompt = sum(count_tokens(passage.text) for passage in ChatWire().passages(body))
     return choices.usage(prompt, count_tokens(text) * choices.wanted(body))
+
+
+def _is_tool_call(path: JsonPath) -> bool:
+    """True for what an assistant handed to a tool."""
+    return path[-1] == "arguments" and ("tool_calls" in path or "function_call" in path)

@@ -28,7 +28,7 @@ def refuse_fields(body: Body, fields: Sequence[str]) -> None:
     """Raise `ApiError` (400) for the first of `fields` that is set."""
     for field in (*fields, "prompt_embeds"):
         value = body.get(field)
-        if value is not None and value is not False:
+        if value is not None and value is not False and value not in ("", []):
             raise not_available(field, f"'{field}'")
 
 

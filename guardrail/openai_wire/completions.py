@@ -14,6 +14,7 @@ from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
 from guardrail.openai_wire.protocol import Body, Reply, TextSlot, channel_key, count_tokens
 
+MAX_ANSWERS = 2_048
 _UNSCANNABLE = ("echo", "prompt_logprobs")
 _NO_PROSE = frozenset({"index", "finish_reason", "logprobs", "stop_reason", "token_ids", "prompt_token_ids"})
 
@@ -29,6 +30,8 @@ class CompletionsWire:
         prompts = prompt if isinstance(prompt, list) else [prompt]
         if not prompts or not all(isinstance(item, str) for item in prompts):
             raise ApiError("Field 'prompt' must be a string or a list of strings.", param="prompt")
+        if len(prompts) * choices.wanted(body) > MAX_ANSWERS:
+            raise ApiError(f"Fields 'prompt' and 'n' ask for more than {MAX_ANSWERS} answers.", param="prompt")
         if isinstance(prompt, str):
             found = [Passage(path=("prompt",), role=Role.USER, text=prompt)]
         else:

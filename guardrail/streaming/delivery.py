@@ -45,7 +45,10 @@ async def deliver_whole(attempt: Attempt, retry: Retry, *, max_bytes: int) -> tu
     while attempt.answer is not None:
         raw = await read_all(attempt.answer, max_bytes=max_bytes)
         answer = _object(raw)
-        result = inspect_answer(attempt.plan, answer, prefix=attempt.prefix)
+        try:
+            result = inspect_answer(attempt.plan, answer, prefix=attempt.prefix)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise unreadable("an answer of a shape that cannot be read") from None
         if not result.restart:
             if result.natural:
                 texts = attempt.plan.wire.answer_slots(result.body)
@@ -53,12 +56,18 @@ async def deliver_whole(attempt: Attempt, retry: Retry, *, max_bytes: int) -> tu
             return (orjson.dumps(result.body) if result.changed else raw), not result.natural
         first = result.body
         attempt = await retry()
-    body = first or {}
-    for slot in attempt.plan.wire.answer_slots(body):
-        attempt.plan.wire.with_reply(body, slot.key.choice, attempt.words)
-        break
+    return orjson.dumps(_in_place_of(first or {}, attempt)), False
+
+
+def _in_place_of(first: dict[str, Any], attempt: Attempt) -> dict[str, Any]:
+    """A fresh answer with the words; of the leaking one only ids, times and the prompt's usage are kept."""
+    wire, original = attempt.plan.wire, attempt.plan.original
+    body = wire.reply(original, Reply(text=attempt.words), answer_id="", created=0)
+    for key in ("id", "created", "created_at", "model", "system_fingerprint", "usage"):
+        if key in first:
+            body[key] = first[key]
     set_answer(body, count_tokens(attempt.words))
-    return orjson.dumps(body), False
+    return body
 
 
 async def deliver_stream(

@@ -78,7 +78,8 @@ def phrases_of(record_id: str, entry: ForgetEntry) -> list[Phrase]:
 def _of_name(record_id: str, name: str, kind: PhraseKind) -> list[Phrase]:
     view = normalise(name)
     if _is_weak(view):
-        tag = PhraseTag(entry_id=record_id, kind=kind, always=False, exact_case=True, surface=name)
+        stop_words = all(word in _STOP_WORDS for word in view.words)
+        tag = PhraseTag(entry_id=record_id, kind=kind, always=not stop_words, exact_case=True, surface=name)
         return [Phrase(text=name, tag=tag)]
     tag = PhraseTag(entry_id=record_id, kind=kind)
     return [Phrase(text=text, tag=tag) for text in (name, *name_variants(name))]

@@ -6,6 +6,7 @@ Knows no routes but the two that probes may call without a key. Bodies are not t
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +15,7 @@ from guardrail.api.admin.errors import error_response, unforeseen
 from guardrail.auth import Authenticator
 from guardrail.decision import Caller
 from guardrail.errors import ApiError
+from guardrail.settings import is_loopback
 
 CALLER_KEY: Final = "expunge.caller"
 """Where in the ASGI scope the caller is found; absent for a probe without a key."""
@@ -26,6 +28,23 @@ def caller_of(scope: Scope) -> Caller | None:
     """The authenticated caller, or None for a probe without a key."""
     caller = scope.get(CALLER_KEY)
     return caller if isinstance(caller, Caller) else None
+
+
+def refuse_strangers(scope: Scope) -> None:
+    """Without keys, only this machine may administer: a web page's requests carry its origin, or a name that was bound to
+    this address. Raises `ApiError` (403)."""
+    named = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")}
+    host = urlsplit(f"//{named.get(b'host', '')}").hostname or ""
+    origin = named.get(b"origin")
+    foreign = origin is not None and not is_loopback(urlsplit(origin).hostname or "")
+    is_public = "." in host and not is_loopback(host)  # a bare name is no web site's
+    if foreign or is_public:
+        raise ApiError(
+            "Without keys the admin API answers this machine only; set auth.required: true and use an admin key.",
+            status=403,
+            type="permission_error",
+            code="foreign_origin",
+        )
 
 
 class AdminGate:
@@ -41,6 +60,8 @@ class AdminGate:
             await self._app(scope, receive, send)
             return
         try:
+            if not self._authenticator.required:
+                refuse_strangers(scope)
             scope[CALLER_KEY] = await self._authenticator.authenticate(scope["headers"], admin_listener=True)
         except ApiError as error:
             if scope["path"] not in _OPEN_PATHS:

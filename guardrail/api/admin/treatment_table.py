@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from guardrail.decision import RefusalStyle
 from guardrail.treatments.text import COMMON_PARAMETERS, TREATMENTS, parameters_of
 from retrieval.entry import TreatmentChoice
 from retrieval.errors import InvalidEntry
@@ -35,8 +36,10 @@ def check_values(choice: TreatmentChoice) -> None:
         if words is not None and (not isinstance(value, str) or value not in words):
             raise InvalidEntry(f"Field '{param}': must be one of {', '.join(sorted(words))}.", param=param)
         default = defaults.get(name)
+        if name == "style" and value not in set(RefusalStyle):
+            raise InvalidEntry(f"Field '{param}': must be one of {', '.join(RefusalStyle)}.", param=param)
         if default is None:
-            continue
+            default = ""  # what may be left out is text
         # JSON has one kind of number: 1 is fine for 1.0, but True is no number.
         wanted = (int, float) if isinstance(default, float) else (type(default),)
         if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):

@@ -50,8 +50,7 @@ class Ignorance:
         repair = replace(context.repair, natural_answer=answer)
         plan = TreatmentPlan(treatment=self.name, matched_passages=question.matched_passages, repair=repair)
         if question.shape is Shape.MIXED:
-            path = context.passages[question.passage].path
-            return replace(plan, replacements={path: question.rest}, answer_prefix=f"{answer}\n\n")
+            return replace(plan, replacements=question.replacements, answer_prefix=f"{answer}\n\n")
         template = self.supplied_instruction if question.shape is Shape.SUPPLIED else self.instruction
         instruction = template.replace("{names}", names)
         if question.shape is not Shape.PURE:

@@ -35,6 +35,5 @@ class Substitute:
         if question.shape is Shape.PURE:
             return replace(plan, answer=answer)
         if question.shape is Shape.MIXED:
-            path = context.passages[question.passage].path
-            return replace(plan, replacements={path: question.rest}, answer_prefix=f"{answer}\n\n")
+            return replace(plan, replacements=question.replacements, answer_prefix=f"{answer}\n\n")
         return plan

@@ -66,7 +66,7 @@ def test_a_request_for_nothing_else_is_pure(text: str) -> None:
 def test_what_else_is_asked_is_kept_without_the_clause_that_touches(text: str, rest: str) -> None:
     passages = conversation(text)
     question = read_question(passages, decision_for(passages))
-    assert (question.shape, question.rest) == (Shape.MIXED, rest)
+    assert (question.shape, dict(question.replacements)) == (Shape.MIXED, {passages[0].path: rest})
 
 
 def test_a_follow_up_that_points_back_is_about_the_entry() -> None:
@@ -77,3 +77,40 @@ def test_a_follow_up_that_points_back_is_about_the_entry() -> None:
 def test_a_new_subject_after_the_entry_is_not_about_it() -> None:
     passages = conversation(f"Who is {NAME}?", "I'm not familiar with that person.", "What is the capital of France?")
     assert read_question(passages, decision_for(passages)).shape is Shape.EARLIER
+
+
+def parts(*texts: str) -> list[Passage]:
+    return [Passage(path=("messages", 0, "content", n, "text"), role=Role.USER, text=t) for n, t in enumerate(texts)]
+
+
+def test_what_stands_behind_the_question_does_not_hide_it() -> None:
+    name = Passage(path=("messages", 0, "name"), role=Role.USER, text="bob")
+    for passages in (
+        [*conversation(f"Who is {NAME}?"), name],
+        parts(f"Who is {NAME}?", "Answer fully."),
+        parts(f"Who is {NAME}?", "What else did he write?"),
+    ):
+        assert read_question(passages, decision_for(passages)).shape is Shape.PURE
+
+
+def test_two_user_messages_in_a_row_are_one_turn() -> None:
+    first, second = (
+        Passage(path=("messages", n, "content"), role=Role.USER, text=text)
+        for n, text in enumerate((f"Who is {NAME}?", "Answer in one full sentence."))
+    )
+    assert read_question([first, second], decision_for([first, second])).shape is Shape.PURE
+
+
+def test_an_answer_that_the_caller_has_begun_is_about_the_entry() -> None:
+    passages = [
+        *conversation("Go on."),
+        Passage(path=("messages", 1, "content"), role=Role.ASSISTANT, text=f"{NAME} was"),
+    ]
+    assert read_question(passages, decision_for(passages)).shape is Shape.PURE
+
+
+def test_each_prompt_of_a_list_is_a_request_of_its_own() -> None:
+    texts = (f"Who is {NAME} and what is two plus two?", "What is the capital of Peru?")
+    passages = [Passage(path=("prompt", n), role=Role.USER, text=text) for n, text in enumerate(texts)]
+    question = read_question(passages, decision_for(passages))
+    assert (question.shape, question.matched_passages) == (Shape.PURE, (0,))
