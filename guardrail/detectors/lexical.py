@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retrieval.searcher import Searcher
-
 from guardrail.decision import Admits, Evidence, EvidenceKind, Passage
 from guardrail.detectors.protocol import Finding
 from guardrail.detectors.supplied import is_supplied
+from retrieval.searcher import Searcher
 
 
 class LexicalDetector:

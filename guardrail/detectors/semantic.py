@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retrieval.searcher import Searcher
-
 from guardrail.decision import Admits, Evidence, EvidenceKind, Passage, Role
 from guardrail.detectors.protocol import Finding
 from guardrail.detectors.supplied import is_supplied
+from retrieval.searcher import Searcher
 from retrieval.text.views import windows
 
 
