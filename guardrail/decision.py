@@ -1,4 +1,4 @@
-"""Values of the request flow: passage -> detection -> decision -> plan -> treated request -> verdict.
+"""Values of the request flow: passage -> detection -> decision -> plan -> treated request -> leak.
 
 All are frozen. They know nothing of HTTP, of stores or of models. Spans are half-open character ranges
 (`start`, `end`) into the original text; scores lie in 0..1, higher = nearer.
@@ -194,16 +194,3 @@ class Leak:
     kind: EvidenceKind
     start: int
     end: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """The inspectors' word on a whole outgoing text."""
-
-    leaks: tuple[Leak, ...] = ()
-    claims_knowledge: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """True if nothing forbidden was found."""
-        return not self.leaks and not self.claims_knowledge
