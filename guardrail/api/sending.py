@@ -79,14 +79,18 @@ class Sender:
                     await self._send(b"".join(pieces), True)
                     pieces.clear()
         except BackendError as error:
-            if self.status is not None:
-                raise
-            await self._whole(error.status, error_headers(error), error_body(error))
+            await self._tell(error)
             return
         if self.status is None:
             await self._whole(status, headers, b"".join(pieces))
         else:
             await self._send(b"", False)
+
+    async def _tell(self, error: BackendError) -> None:
+        """A backend that broke off: a clean error while nothing has been sent; afterwards raised on."""
+        if self.status is not None:
+            raise error
+        await self._whole(error.status, error_headers(error), error_body(error))
 
     async def _chunked(self, status: int, headers: Headers, chunks: AsyncIterator[bytes]) -> None:
         """Any other body, as it comes; one that breaks off before its first byte is a clean error."""
@@ -96,9 +100,7 @@ class Sender:
                     await self._start(status, headers)
                 await self._send(chunk, True)
         except BackendError as error:
-            if self.status is not None:
-                raise
-            await self._whole(error.status, error_headers(error), error_body(error))
+            await self._tell(error)
             return
         if self.status is None:
             await self._start(status, headers)

@@ -44,7 +44,7 @@ def inspect_answer(plan: GuardPlan, answer: dict[str, Any], *, prefix: str = "")
     """Judge a whole answer. `answer` is used up: take `body` in its place."""
     try:
         return _inspect(plan, answer, prefix)
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise unreadable("an answer of an unknown shape") from error
 
 

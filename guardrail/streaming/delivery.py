@@ -45,10 +45,7 @@ async def deliver_whole(attempt: Attempt, retry: Retry, *, max_bytes: int) -> tu
     while attempt.answer is not None:
         raw = await read_all(attempt.answer, max_bytes=max_bytes)
         answer = _object(raw)
-        try:
-            result = inspect_answer(attempt.plan, answer, prefix=attempt.prefix)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise unreadable("an answer of a shape that cannot be read") from None
+        result = inspect_answer(attempt.plan, answer, prefix=attempt.prefix)
         if not result.restart:
             if result.natural:
                 texts = attempt.plan.wire.answer_slots(result.body)

@@ -99,7 +99,7 @@ class StreamGuard:
             body = _decoded(event.data)
             try:
                 self._take(event, body)
-            except (AttributeError, IndexError, KeyError, TypeError) as error:
+            except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
                 raise unreadable("a stream event of an unknown shape") from error
         return [] if self.restart else self._holdback.release()
 
@@ -245,11 +245,6 @@ class StreamGuard:
             event = self._wire.text_event(self._template or {}, choice, self._prefix.strip())
             if not spoke and not self._plan.json_answer and event is not None:
                 self._holdback.push(HeldEvent(write_event(event)))
-
-
-def is_answer_text(key: ChannelKey) -> bool:
-    """True for the text that the caller reads as the answer, as against reasoning, tool calls and token details."""
-    return key.is_answer
 
 
 def closing_words(repair: Repair, before: str) -> str:

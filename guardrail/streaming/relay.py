@@ -11,7 +11,7 @@ from guardrail.backends.protocol import BackendAnswer
 from guardrail.errors import ApiError, BackendError
 from guardrail.openai_wire.errors import error_event
 from guardrail.openai_wire.sse import DONE, SseEvent, SseSplitter, write_event
-from guardrail.streaming.guard import StreamGuard, unreadable
+from guardrail.streaming.guard import StreamGuard
 
 
 async def relay_raw(answer: BackendAnswer, *, is_stream: bool) -> AsyncIterator[bytes]:
@@ -51,8 +51,6 @@ async def relay_guarded(answer: BackendAnswer, guard: StreamGuard, *, max_held_b
             out += guard.end()
         if out and not guard.restart:
             yield b"".join(out)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        yield b"".join([*out, error_event(unreadable("an event of a shape that cannot be read"))])
     except ApiError as error:
         # What was cleared before the failure has its place before the error.
         yield b"".join([*out, error_event(error)])

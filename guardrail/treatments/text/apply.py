@@ -57,7 +57,7 @@ def plan_for(
         repair=repair,
     )
     plan = TREATMENTS[decision.treatment](**_parameters(entries, decision.treatment)).plan(context)
-    return replace(plan, replacements={**redacted_passages(context, repair.redaction), **plan.replacements})
+    return replace(plan, replacements={**redacted_passages(context, plan.repair.redaction), **plan.replacements})
 
 
 def _parameters(entries: Sequence[ForgetEntry], method: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from guardrail.decision import Capability, OnLeak, TreatmentPlan
-from guardrail.treatments.text.handed_in import redacted_passages
 from guardrail.treatments.text.protocol import TreatmentContext
 
 
@@ -28,7 +27,6 @@ class Redact:
         repair = replace(context.repair, on_leak=OnLeak.REDACT, redaction=self.redaction)
         return TreatmentPlan(
             treatment=self.name,
-            replacements=redacted_passages(context, self.redaction),
             matched_passages=context.question.matched_passages,
             repair=repair,
         )
