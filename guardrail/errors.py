@@ -17,6 +17,14 @@ class ConfigError(GuardrailError):
     """The configuration is wrong; the message names the key, the value and the mend. Exit code 2."""
 
 
+class InvalidInput(GuardrailError):
+    """A file that a command was given is wrong; the message names the line and the mend. Exit code 2."""
+
+
+class EvaluationFailed(GuardrailError):
+    """An evaluation could not be carried to its end; the message says where it broke off. Exit code 1."""
+
+
 @dataclass(eq=False)
 class ApiError(GuardrailError):
     """An error with an OpenAI error body: `{"error": {"message", "type", "param", "code"}}`.

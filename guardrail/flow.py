@@ -9,7 +9,7 @@ whose caller nothing is to be forgotten goes through byte by byte. The flow know
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -31,10 +31,14 @@ from guardrail.detectors.cascade import Cascade, DetectorFailure
 from guardrail.errors import overloaded
 from guardrail.forward import Request, answered_headers, explained, send, send_untouched
 from guardrail.inspection import Inspection
-from guardrail.journal import Journal, Subject, entries_of
+from guardrail.inspectors.jury import Court
+from guardrail.journal import Journal, Subject, explanation
+from guardrail.openai_wire import WIRE_FORMATS
+from guardrail.openai_wire.protocol import Body, WireFormat, channel_key
 from guardrail.policy import decide, on_failure, treatment_of
 from guardrail.replies import Outgoing, speak
 from guardrail.settings import Settings
+from guardrail.streaming.answers import find_leaks
 from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
 from guardrail.treatments.text.apply import plan_for, treat
 from guardrail.treatments.text.question import Question, Shape, read_question
@@ -81,6 +85,13 @@ class Flow:
         self._cascade = cascade
         self._router = router
         self._journal = journal
+        self._court = Court(
+            ask=searcher.told,
+            timeout_s=settings.policy.detector_timeout_s,
+            fails_open=settings.policy.detector_failure == "fail_open",
+            on_failure=self._judge_failed,
+            most_statements=settings.policy.judged_statements,
+        )
 
     async def run(self, request: Request) -> Outgoing:
         """One request from reception to answer. Raises `ApiError` for everything that is answered with an error."""
@@ -98,7 +109,7 @@ class Flow:
         if plan.answer is not None:
             self._journal.answered(by_model=False)
             spoken = speak(request.wire, request.body, plan)
-            return replace(spoken, headers=[*spoken.headers, *explained(_explained(request, decided))])
+            return replace(spoken, headers=[*spoken.headers, *_explained(request, decided)])
         treated = treat(request.wire, request.body, request.raw, plan)
         answer = await send(request, route, treated)
         return await self._inspected(request, route, decided, Tried(plan=plan, treated=treated, answer=answer))
@@ -135,6 +146,38 @@ class Flow:
         now = datetime.now(UTC)
         return lambda entry_id: self._follower.admitted(entry_id, tenant=caller.tenant, model=model, now=now)
 
+    async def inspect_answer(self, decided: Decided, answer: str) -> list[Leak]:
+        """What the inspectors find in these words, had they been the model's answer to a decided request."""
+        wire = WIRE_FORMATS["/v1/chat/completions"]()
+        inspection = self._inspection(decided, wire, {})
+        plan = plan_for(decided.passages, decided.decision, self._settings.policy, question=decided.question)
+        guard = inspection.guard_plan(plan, injected_chars=0, may_restart=False)
+        return await find_leaks(guard, [(guard.open_channel(channel_key(0, "content")), answer)])
+
+    def _inspection(
+        self,
+        decided: Decided,
+        wire: WireFormat,
+        body: Body,
+        *,
+        route: Route | None = None,
+        on_leak: Callable[[Leak, OnLeak], None] = lambda leak, action: None,
+    ) -> Inspection:
+        return Inspection(
+            searcher=self._searcher,
+            wire=wire,
+            route=route,
+            body=body,
+            passages=decided.passages,
+            admits=decided.admits,
+            decision=decided.decision,
+            on_leak=on_leak,
+            court=self._court if self._searcher.judges_answers else None,
+        )
+
+    def _judge_failed(self) -> None:
+        self._journal.detector_failed("judge", self._settings.policy.detector_failure)
+
     async def _inspected(
         self,
         request: Request,
@@ -151,16 +194,7 @@ class Flow:
             leaks.append(leak)
             self._journal.leaked(subject, leak, action)
 
-        inspection = Inspection(
-            searcher=self._searcher,
-            wire=request.wire,
-            route=route,
-            body=request.body,
-            passages=decided.passages,
-            admits=decided.admits,
-            decision=decided.decision,
-            on_leak=on_leak,
-        )
+        inspection = self._inspection(decided, request.wire, request.body, route=route, on_leak=on_leak)
 
         async def retry() -> Attempt:
             return await self._anew(request, route, decided, inspection, leaks)
@@ -168,7 +202,7 @@ class Flow:
         fresh = decided.decision.action is Action.PASS
         guard = inspection.guard_plan(plan, injected_chars=tried.treated.injected_chars, may_restart=fresh)
         attempt = Attempt(plan=guard, answer=answer, prefix=plan.answer_prefix)
-        headers = [*answered_headers(answer), *explained(_explained(request, decided))]
+        headers = [*answered_headers(answer), *_explained(request, decided)]
         limit = self._settings.server.max_held_bytes
 
         def ended(by_model: bool) -> None:
@@ -216,17 +250,8 @@ def _is_stream(answer: BackendAnswer) -> bool:
     return answer.status < 400 and any(value.startswith(b"text/event-stream") for value in kinds)
 
 
-def _explained(request: Request, decided: Decided) -> dict[str, object] | None:
-    """The decision for an admin who asks for it; ids and scores only."""
+def _explained(request: Request, decided: Decided) -> list[tuple[bytes, bytes]]:
+    """The decision as a header, for an admin who asks for it."""
     if not request.explain:
-        return None
-    decision = decided.decision
-    return {
-        "action": decision.action.value,
-        "treatment": decision.treatment,
-        "shape": decided.question.shape.value,
-        "entries": entries_of(decision.detections),
-        "supplied": entries_of(decision.supplied),
-        "shadow": entries_of(decision.shadow),
-        "ms": round(decided.took_ms, 3),
-    }
+        return []
+    return explained(explanation(decided.decision, shape=decided.question.shape.value, took_ms=decided.took_ms))

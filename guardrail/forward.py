@@ -12,6 +12,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import orjson
+
 from guardrail.backends.protocol import BackendAnswer, BackendCall
 from guardrail.backends.router import Route
 from guardrail.decision import Caller, TreatedRequest
@@ -94,15 +96,38 @@ async def relayed(answer: BackendAnswer, route: Route, *, is_stream: bool) -> As
     return _renamed(await read_all(answer, max_bytes=_RENAME_BYTES), route)
 
 
+async def ask_model(route: Route, prompt: str, *, max_tokens: int) -> str:
+    """What the served model itself answers to a prompt, untreated: for what Expunge asks, never for a caller.
+
+    Raises `ApiError` if it cannot be asked, or says nothing that can be read.
+    """
+    body = {
+        "model": route.upstream_model,
+        "messages": [{"role": "user", "content": prompt}],
+        "max_tokens": max_tokens,
+        "temperature": 0,
+    }
+    raw = orjson.dumps({key: value for key, value in body.items() if value is not None})
+    answer = await route.backend.send(
+        BackendCall(path="/v1/chat/completions", body=raw, model=route.upstream_model, fair_key="expunge")
+    )
+    whole = await read_all(answer, max_bytes=_ERROR_BYTES)
+    if answer.status >= 400:
+        raise BackendError("The backend refused a question of Expunge itself.", status=502, code="backend_refused")
+    try:
+        said = orjson.loads(whole)["choices"][0]["message"]["content"]
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError):
+        raise BackendError("The backend's answer to Expunge itself cannot be read.", status=502) from None
+    return said if isinstance(said, str) else ""
+
+
 def answered_headers(answer: BackendAnswer) -> list[tuple[bytes, bytes]]:
     """The backend's headers as they may leave."""
     return [(name, value) for name, value in answer.headers if name.lower() not in _OWN_HEADERS]
 
 
-def explained(decision: Mapping[str, object] | None) -> list[tuple[bytes, bytes]]:
+def explained(decision: Mapping[str, object]) -> list[tuple[bytes, bytes]]:
     """The decision as a header, for an admin who asked; ids may hold any letters, so the JSON is ASCII."""
-    if decision is None:
-        return []
     return [(b"x-expunge-decision", json.dumps(decision, separators=(",", ":")).encode("ascii"))]
 
 

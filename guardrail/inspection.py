@@ -7,57 +7,75 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
+from guardrail.asked import asked_words
 from guardrail.backends.router import Route
 from guardrail.decision import Admits, Decision, Leak, OnLeak, Passage, TreatmentPlan
 from guardrail.detectors.supplied import is_supplied
-from guardrail.inspectors import IgnoranceWatch, Inspector, StructuredLeak, TextLeak
+from guardrail.inspectors import ClaimLeak, IgnoranceWatch, Inspector, StructuredLeak, TextLeak
 from guardrail.inspectors.forbidden import Forbidden, HandedIn
+from guardrail.inspectors.jury import Court, Jury
 from guardrail.openai_wire.choices import wanted, wants_usage
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
 from guardrail.openai_wire.usage import hide_added
-from guardrail.streaming.guard import GuardPlan
+from guardrail.streaming.guard_plan import GuardPlan
 from retrieval.searcher import Searcher
 from retrieval.text.views import normalise
 
 _TEMPLATE_CHARS = 48
 """Characters a message that a chat template adds around the texts, for the share of injected text."""
+_MOST_JUDGED_ENTRIES = 4
+"""Each statement is judged for each entry, and what is far down the list has hardly ever been meant."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """Everything that stays the same over the attempts at one answer."""
+    """Everything that stays the same over the attempts at one answer. Without a `court` no statement is judged."""
 
     searcher: Searcher
     wire: WireFormat
-    route: Route
+    route: Route | None
     body: Body
     passages: Sequence[Passage]
     admits: Admits
     decision: Decision
     on_leak: Callable[[Leak, OnLeak], None]
+    court: Court | None = None
 
     def guard_plan(self, plan: TreatmentPlan, *, injected_chars: int, may_restart: bool) -> GuardPlan:
         """The guard's plan for an attempt under `plan`."""
         share = self._share(injected_chars)
+        jury = self._jury(plan)
         return GuardPlan(
             wire=self.wire,
             original=self.body,
             repair=plan.repair,
-            inspector_for=self._inspector_for(plan),
+            inspector_for=self._inspector_for(plan, jury),
             on_leak=self.on_leak,
             may_restart=may_restart and self._is_single(),
             json_answer=wants_json(self.body),
             wants_usage=wants_usage(self.body),
             rewrite_event=self._rewriter(share),
+            jury=jury,
         )
 
     def with_decision(self, decision: Decision) -> Inspection:
         """The same under another decision."""
         return replace(self, decision=decision)
 
-    def _inspector_for(self, plan: TreatmentPlan) -> Callable[[ChannelKey], Inspector]:
+    def _jury(self, plan: TreatmentPlan) -> Jury | None:
+        """A jury for the entries that the answer must not tell of: those met, then the nearest suspects."""
+        if self.court is None or self.court.most_statements == 0:
+            return None
+        met = () if plan.may_speak else self.decision.detections
+        handed_in = {detection.entry.id for detection in self.decision.supplied}
+        found = dict.fromkeys(one.entry.id for one in (*met, *self.decision.suspects) if one.entry.id not in handed_in)
+        entry_ids = list(found)[:_MOST_JUDGED_ENTRIES]
+        return Jury(self.court, entry_ids=entry_ids, admits=self.admits) if entry_ids else None
+
+    def _inspector_for(self, plan: TreatmentPlan, jury: Jury | None) -> Callable[[ChannelKey], Inspector]:
         detected = self.decision.detections
         forbids = Forbidden(
             self.admits,
@@ -65,16 +83,28 @@ class Inspection:
             handed_in=_handed_in(self.searcher, self.decision, self.passages),
         )
         automaton, by_sentence = self.searcher.automaton, plan.repair.sentence_holdback
+        asked = cache(partial(self._asked, plan))
 
         def choose(key: ChannelKey) -> Inspector:
-            inspector = TextLeak(automaton, forbids, by_sentence=by_sentence)
-            if key.structured:
-                return StructuredLeak(inspector)
-            if plan.expects_ignorance and _says_what_it_knows(key) and self._is_about(key.choice, plan):
+            inspector: Inspector = TextLeak(automaton, forbids, by_sentence=by_sentence)
+            tells = key.structured or _says_what_it_knows(key)
+            if not tells:
+                return inspector
+            if not key.structured and plan.expects_ignorance and self._is_about(key.choice, plan):
                 return IgnoranceWatch(inspector, detected[0].entry)
-            return inspector
+            if jury is not None:
+                request = asked(self.wire.passage_of_choice(self.body, key.choice))
+                inspector = ClaimLeak(inspector, jury, request, in_json=key.structured)
+            return StructuredLeak(inspector) if key.structured else inspector
 
         return choose
+
+    def _asked(self, plan: TreatmentPlan, number: int | None) -> str:
+        """What is asked (of a list of prompts: in that one), without what the treatment has taken out."""
+        passages = self.passages if number is None else self.passages[number : number + 1]
+        return asked_words(
+            [replace(passage, text=plan.replacements.get(passage.path, passage.text)) for passage in passages]
+        )
 
     def _is_about(self, choice: int, plan: TreatmentPlan) -> bool:
         """True if this choice answers a passage that touched the entry (list prompts: perhaps not)."""
@@ -92,7 +122,7 @@ class Inspection:
         return injected_chars / (injected_chars + own)
 
     def _rewriter(self, share: float) -> Callable[[dict[str, Any]], bool]:
-        public = self.route.model if self.route.is_renamed else None
+        public = self.route.model if self.route is not None and self.route.is_renamed else None
 
         def rewrite(value: dict[str, Any]) -> bool:
             changed = hide_added(value, share)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from guardrail.decision import Caller, Decision, Detection, Leak, OnLeak, Passage
 from guardrail.metrics import Metrics
+from guardrail.policy import would_change
 from guardrail.settings import AuditSettings
 from retrieval.audit_log import AuditRecord, AuditWriter
 
@@ -48,13 +49,14 @@ class Journal:
             return
         data = {
             "endpoint": subject.endpoint,
+            "tenant": subject.caller.tenant,
             "model": subject.model,
             "action": decision.action.value,
             "treatment": decision.treatment,
             "shape": shape,
             "entries": entries_of(decision.detections),
             "supplied": entries_of(decision.supplied),
-            "shadow": entries_of(decision.shadow),
+            "shadow": _shadow_of(decision),
             "reason": decision.reason,
             "ms": round(took_ms, 3),
         }
@@ -96,3 +98,28 @@ def entries_of(detections: Sequence[Detection]) -> list[dict[str, object]]:
         }
         for detection in detections
     ]
+
+
+def _shadow_of(decision: Decision) -> list[dict[str, object]]:
+    """The same of entries in shadow, and whether acting on each would have changed anything."""
+    found = zip(entries_of(decision.shadow), decision.shadow, strict=True)
+    return [{**told, "would_change": would_change(detection)} for told, detection in found]
+
+
+def suspects_of(decision: Decision) -> list[dict[str, object]]:
+    """The entries that the answer is judged for although the request alone does not match them."""
+    return [{"id": one.entry.id, "score": round(one.score, 4)} for one in decision.suspects]
+
+
+def explanation(decision: Decision, *, shape: str, took_ms: float) -> dict[str, object]:
+    """A decision for an admin who asks for it; ids and scores only."""
+    return {
+        "action": decision.action.value,
+        "treatment": decision.treatment,
+        "shape": shape,
+        "entries": entries_of(decision.detections),
+        "supplied": entries_of(decision.supplied),
+        "shadow": entries_of(decision.shadow),
+        "suspects": suspects_of(decision),
+        "ms": round(took_ms, 3),
+    }

@@ -53,14 +53,14 @@ class MemoryBuilder:
         for record in records:
             parts = {rows.part for rows in known[record.id]}
             if CORE not in parts:
-                for made in await asyncio.to_thread(self._searcher.embed_memory, record.entry):
+                for made in await asyncio.to_thread(self._searcher.embed_memory, record.entry, record.edits):
                     await asyncio.to_thread(self._registry.put_memory, record.id, record.revision, made)
-            if record.entry.documents and DOCUMENTS not in parts:
+            if record.has_document_texts and DOCUMENTS not in parts:
                 self._queue.put_nowait(record)
 
     def schedule(self, record: RegisteredEntry) -> None:
         """Queue an entry's documents; returns at once."""
-        if self._searcher.fingerprint and record.entry.documents:
+        if self._searcher.fingerprint and record.has_document_texts:
             self._queue.put_nowait(record)
 
     async def _work(self) -> None:
@@ -68,7 +68,7 @@ class MemoryBuilder:
             record = await self._queue.get()
             self._busy = 1
             try:
-                made = await asyncio.to_thread(self._searcher.embed_documents, record.entry)
+                made = await asyncio.to_thread(self._searcher.embed_documents, record.entry, record.edits)
                 if made is not None:
                     await asyncio.to_thread(self._registry.put_memory, record.id, record.revision, made)
             except (RetrievalError, ValueError, RuntimeError, OSError) as error:

@@ -29,8 +29,10 @@ def treatment_of(entry: ForgetEntry, settings: PolicySettings) -> str:
 
 def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decision:
     """The decision for one request."""
-    shadow = tuple(one for one in detections if one.entry.state() is EntryState.SHADOW)
-    live = [one for one in detections if one.entry.state() is not EntryState.SHADOW]
+    matches = [one for one in detections if one.is_match]
+    suspects = tuple(one for one in detections if _is_suspect(one))
+    shadow = tuple(one for one in matches if one.entry.state() is EntryState.SHADOW)
+    live = [one for one in matches if one.entry.state() is not EntryState.SHADOW]
     handed_in = [one for one in live if any(item.supplied for item in one.evidence)]
     if any(one.entry.entry.supplied_context is SuppliedContext.REFUSE for one in handed_in):
         return Decision(
@@ -40,18 +42,42 @@ def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decisio
     asked = [one for one in live if one.is_asked or one.entry.id in redacted]
     allowed = tuple(one for one in handed_in if one.entry.id not in redacted)
     if not asked:
-        return Decision(action=Action.PASS, supplied=allowed, shadow=shadow, reason="shadow" if shadow else "")
+        return Decision(
+            action=Action.PASS,
+            supplied=allowed,
+            shadow=shadow,
+            suspects=suspects,
+            reason="shadow" if shadow else "",
+        )
     names = [treatment_of(one.entry.entry, settings) for one in asked if one.is_asked] or ["redact"]
     treatment = max(names, key=_strictness)
     action = Action.REFUSE if treatment == "refusal" else Action.TREAT
     return Decision(
-        action=action, treatment=treatment, detections=tuple(asked), supplied=allowed, shadow=shadow, reason="matched"
+        action=action,
+        treatment=treatment,
+        detections=tuple(asked),
+        supplied=allowed,
+        shadow=shadow,
+        suspects=suspects,
+        reason="matched",
     )
 
 
+def _is_suspect(detection: Detection) -> bool:
+    """True for an entry that only the answer can tell of. What the caller hands in himself may come back."""
+    if detection.is_match or detection.entry.state() is EntryState.SHADOW:
+        return False
+    return not any(item.supplied for item in detection.evidence)
+
+
+def would_change(detection: Detection) -> bool:
+    """True if a match of an entry in shadow would have changed what the caller gets."""
+    return detection.is_asked or detection.entry.entry.supplied_context is not SuppliedContext.ALLOW
+
+
 def on_failure(settings: PolicySettings, *, detector: str) -> Decision:
-    """The decision when a detector failed or was too slow."""
-    closed = settings.detector_failure == "fail_closed"
+    """The decision when a detector failed or was too slow; where nothing is acted on, nothing is refused either."""
+    closed = settings.detector_failure == "fail_closed" and not settings.shadow
     return Decision(action=Action.FAIL_CLOSED if closed else Action.PASS, reason=f"detector_failed:{detector}")
 
 

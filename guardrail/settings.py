@@ -95,7 +95,15 @@ class PolicySettings(_Section):
     """What happens when a detector fails or exceeds its timeout."""
 
     detector_timeout_s: float = Field(default=5.0, gt=0)
-    """Longest time that detection may take for one request."""
+    """Longest time that detection may take for one request, and a verdict on pieces of an answer."""
+
+    shadow: bool = False
+    """Decide and record only, for every entry: what callers get is not changed. `GET /v1/forget/shadow-report` then tells
+    what would have been."""
+
+    judged_statements: int = Field(default=16, ge=0)
+    """How many statements of a text are judged by meaning where the request may touch an entry; those behind are only
+    searched for names, aliases and facts. 0 judges none."""
 
 
 class AuthSettings(_Section):
@@ -136,6 +144,23 @@ class ServerSettings(_Section):
     """Most bytes of one answer that may be buffered; a longer non-streamed answer that must be inspected is a 502."""
 
 
+class MemorySettings(_Section):
+    """What is remembered of an entry beyond what the operator gives."""
+
+    elicitation: bool = False
+    """Ask the served model, once for each new entry and in the background, for other names, facts, questions and near
+    neighbours. The entry is enforced before. Needs an embedder."""
+
+    elicitation_model: str | None = None
+    """Public name of the model that is asked; the first by name otherwise."""
+
+    elicitation_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest wait for one answer; there are four questions an entry."""
+
+    elicitation_tokens: int = Field(default=256, ge=16)
+    """Longest answer to one question."""
+
+
 class AuditSettings(_Section):
     """What the audit log keeps."""
 
@@ -154,6 +179,7 @@ class Settings(_Section):
     backends: tuple[BackendSettings, ...] = ()
     policy: PolicySettings = PolicySettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    memory: MemorySettings = MemorySettings()
     audit: AuditSettings = AuditSettings()
 
     @model_validator(mode="after")

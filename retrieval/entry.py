@@ -226,6 +226,21 @@ def explain(error: ValidationError) -> InvalidEntry:
     return InvalidEntry(f"Field '{param}': {message}." if param else f"{message}.", param=param)
 
 
+class MemoryEdit(_Value):
+    """What an operator, or the served model, changed in an entry's memory: an item more, or a derived one switched off.
+
+    `text` is empty where the edit only switches the derived item of this id. `is_unmistakable` of an alias: it may decide
+    alone. `source` is "given" for what the operator said and "elicited" for what the served model said.
+    """
+
+    item_id: str
+    kind: str
+    text: str = Field(default="", max_length=TEXT_LIMIT_CHARS)
+    source: Literal["given", "elicited"] = "given"
+    enabled: bool = True
+    is_unmistakable: bool = False
+
+
 class RegisteredEntry(_Value):
     """An entry as the registry holds it. `revision` is the registry-wide number of its last change."""
 
@@ -236,6 +251,13 @@ class RegisteredEntry(_Value):
     updated_at: AwareDatetime
     revoked_at: AwareDatetime | None = None
     weights: EntryState | None = None  # consolidating, consolidated or verified, once weights cover it
+    edits: tuple[MemoryEdit, ...] = ()
+    elicited_at: AwareDatetime | None = None  # since when what the served model says of it is in the memory
+
+    @property
+    def has_document_texts(self) -> bool:
+        """True if memory follows after the entry is enforced: documents, or claims that were added."""
+        return bool(self.entry.documents) or any(edit.kind == "claim" and edit.text for edit in self.edits)
 
     def state(self, now: datetime | None = None) -> EntryState:
         """The state at `now` (UTC)."""

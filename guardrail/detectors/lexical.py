@@ -1,15 +1,18 @@
-"""Finds entries by what they are called: names, aliases and unmistakable facts, through the phrase automaton.
+"""Finds entries by what they are called: names, aliases and unmistakable facts, plain or hidden.
 
-Exact on normalised words (case, accents, confusables and invisible characters do not matter), so its score is 1.
+Plain ones through the phrase automaton: exact on normalised words (case, accents, confusables and invisible characters
+do not matter), so their score is 1. Hidden ones (misspelt, spread, encoded, in another script) score less; the weakest
+are evidence that matches nothing by itself. A text too long to be read for them is a failure, not an empty result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from guardrail.decision import Admits, Evidence, EvidenceKind, Passage
 from guardrail.detectors.protocol import Finding
 from guardrail.detectors.supplied import is_supplied
+from retrieval.errors import TextTooLong
 from retrieval.searcher import Searcher
 
 
@@ -22,13 +25,18 @@ class LexicalDetector:
         self._searcher = searcher
 
     async def find(self, passages: Sequence[Passage], admits: Admits) -> list[Finding]:
+        """Raises `TextTooLong`."""
         findings: list[Finding] = []
         for index, passage in enumerate(passages):
-            for hit in self._searcher.find_phrases(passage.text):
-                for tag in hit.tags:
-                    entry = admits(tag.entry_id)
-                    if entry is None or not tag.always or not tag.fits(passage.text[hit.start : hit.end]):
-                        continue
+            findings += self._plain(index, passage, admits)
+            findings += self._hidden(index, passage, admits)
+        return findings
+
+    def _plain(self, index: int, passage: Passage, admits: Admits) -> Iterator[Finding]:
+        for hit in self._searcher.find_phrases(passage.text):
+            for tag in hit.tags:
+                entry = admits(tag.entry_id)
+                if entry is not None and tag.always and tag.fits(passage.text[hit.start : hit.end]):
                     evidence = Evidence(
                         detector=self.name,
                         kind=EvidenceKind(tag.kind),
@@ -38,5 +46,26 @@ class LexicalDetector:
                         end=hit.end,
                         supplied=is_supplied(passage, hit.start, hit.end),
                     )
-                    findings.append(Finding(entry=entry, evidence=evidence))
-        return findings
+                    yield Finding(entry=entry, evidence=evidence)
+
+    def _hidden(self, index: int, passage: Passage, admits: Admits) -> Iterator[Finding]:
+        found = self._searcher.find_hidden(passage.text)
+        if found.truncated:
+            raise TextTooLong(
+                f"A text of {len(passage.text)} characters is too long to be read for hidden names; "
+                "raise retrieval.readings_cap_chars or send less."
+            )
+        for hit in found.hits:
+            entry = admits(hit.tag.entry_id)
+            if entry is not None:
+                evidence = Evidence(
+                    detector=self.name,
+                    kind=EvidenceKind(hit.tag.kind),
+                    score=hit.score,
+                    passage=index,
+                    start=hit.start,
+                    end=hit.end,
+                    supplied=is_supplied(passage, hit.start, hit.end),
+                    is_match=hit.is_match,
+                )
+                yield Finding(entry=entry, evidence=evidence)

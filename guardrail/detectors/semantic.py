@@ -45,6 +45,7 @@ class SemanticDetector:
                         start=span.start,
                         end=span.end,
                         supplied=is_supplied(passages[index], span.start, span.end),
+                        is_match=near.is_match,
                     )
                     findings.append(Finding(entry=entry, evidence=evidence))
         return findings

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from guardrail.inspectors.claim_leak import ClaimLeak
 from guardrail.inspectors.ignorance import IgnoranceWatch
 from guardrail.inspectors.protocol import Forbids, Inspector, Progress
 from guardrail.inspectors.structured_leak import StructuredLeak
 from guardrail.inspectors.text_leak import TextLeak
 
-INSPECTORS: dict[str, type[TextLeak] | type[StructuredLeak] | type[IgnoranceWatch]] = {
+INSPECTORS: dict[str, type[TextLeak] | type[StructuredLeak] | type[IgnoranceWatch] | type[ClaimLeak]] = {
     "text_leak": TextLeak,
     "structured_leak": StructuredLeak,
     "ignorance": IgnoranceWatch,
+    "claim_leak": ClaimLeak,
 }
 
-__all__ = ["INSPECTORS", "Forbids", "IgnoranceWatch", "Inspector", "Progress", "StructuredLeak", "TextLeak"]
+__all__ = [
+    "INSPECTORS",
+    "ClaimLeak",
+    "Forbids",
+    "IgnoranceWatch",
+    "Inspector",
+    "Progress",
+    "StructuredLeak",
+    "TextLeak",
+]

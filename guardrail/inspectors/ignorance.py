@@ -7,19 +7,13 @@ seen, so that the verdict does not hang on how the text is cut into pieces. A se
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from guardrail.decision import EvidenceKind, Leak
 from guardrail.inspectors.not_knowing import is_admission, says_nothing
 from guardrail.inspectors.protocol import Inspector, Progress
+from guardrail.inspectors.statements import LIMIT_CHARS, sentence_end
 from retrieval.entry import RegisteredEntry
-
-_END = re.compile(r"""[.!?…]+["'”’»)\]*_]*(?=\s)|[。！？]|\n""")
-_NO_END = re.compile(r"(?:\b[a-z]|\b(?:mr|mrs|ms|dr|st|prof|jr|sr|vs|e\.g|i\.e))\.\Z", re.IGNORECASE)
-_LONGEST_ABBREVIATION_CHARS = 6
-LIMIT_CHARS = 320
-"""A longer sentence is cut here and its pieces are judged like sentences."""
 
 
 class IgnoranceWatch:
@@ -74,14 +68,3 @@ class IgnoranceWatch:
 
     def _leak(self, start: int, end: int) -> Leak:
         return Leak(entry=self._entry, kind=EvidenceKind.MEANING, start=start, end=end)
-
-
-def sentence_end(text: str, *, final: bool) -> int | None:
-    """Where the first sentence of `text` ends; None while that cannot be told. Never 0 for a text that is not empty."""
-    for match in _END.finditer(text, 0, LIMIT_CHARS + 1):
-        end = match.end()
-        if end <= LIMIT_CHARS and not _NO_END.search(text, max(0, end - _LONGEST_ABBREVIATION_CHARS), end):
-            return end
-    if len(text) > LIMIT_CHARS:
-        return LIMIT_CHARS
-    return len(text) if final else None

@@ -22,11 +22,13 @@ class Progress:
     """How far a text is cleared, and the first leak behind that point.
 
     `pending_limit_chars` is the length of the longest forbidden span that the uncleared text may still become.
+    `awaits_verdict`: uncleared text waits for a jury, even where it is final; an empty push shows what has become of it.
     """
 
     cleared: int
     leak: Leak | None = None
     pending_limit_chars: int = 0
+    awaits_verdict: bool = False
 
 
 class Inspector(Protocol):

@@ -18,6 +18,7 @@ _HIGH_SURROGATE = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}$")
 _OPEN_CODE = re.compile(r"u[0-9a-fA-F]{0,3}$")
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _IN_JSON = re.compile(r'"|\\u[0-9a-fA-F]{4}|\\.?|[^"\\]+', re.DOTALL)
+_KEY = re.compile(r'"[A-Za-z_][\w.-]{0,63}"\s*:')
 _BARE = re.compile(r"[^\s,:\[\]{}]+")
 _NUMBER = re.compile(r"[-+.0-9eE]+")
 _LITERALS = frozenset({"true", "false", "null"})
@@ -39,7 +40,8 @@ class StructuredLeak:
         progress = self._decoded.push(self._decode(raw[:cut]), final=final)
         cleared = self._raw_at[progress.cleared]
         if progress.leak is None:
-            return replace(progress, cleared=self._raw_base + len(self._rest) if final else cleared)
+            is_all = final and progress.cleared == len(self._raw_at) - 1
+            return replace(progress, cleared=self._raw_base + len(self._rest) if is_all else cleared)
         leak = progress.leak
         mapped = replace(leak, start=self._raw_at[leak.start], end=self._raw_at[leak.end])
         return replace(progress, cleared=cleared, leak=mapped)
@@ -120,6 +122,18 @@ def redact_within_json(before: str, span: str, redaction: str) -> str:
             out.append(_BARE.sub(lambda bare: _redacted_bare(bare.group(), safe), piece))
         elif not out or out[-1] != safe:
             out.append(safe)
+    return "".join(out)
+
+
+def redact_json_values(before: str, span: str, redaction: str) -> str:
+    """The same, but for keys that are plain names, which stay: what a statement tells stands in the values."""
+    out: list[str] = []
+    at = 0
+    for key in _KEY.finditer(span):
+        out.append(redact_within_json(before + span[:at], span[at : key.start()], redaction))
+        out.append(key.group())
+        at = key.end()
+    out.append(redact_within_json(before + span[:at], span[at:], redaction))
     return "".join(out)
 
 

@@ -1,11 +1,13 @@
 """Whole (non-streamed) answers under inspection: the same channels and repairs as in a stream, all at once.
 
 Where nothing has left yet, a leaking answer can always be begun anew; when it may not be any more (`may_restart` is off),
-the sentences that leak are taken out, and the natural answer stands in where nothing else remains.
+the sentences that leak are taken out, and the natural answer stands in where nothing else remains. Where statements are
+judged, the answer is read twice: `hear` first, so that the inspection itself need not wait.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +15,11 @@ from guardrail.decision import Leak, OnLeak
 from guardrail.openai_wire.json_path import get_at, replace_at
 from guardrail.openai_wire.protocol import ChannelKey, TextSlot
 from guardrail.streaming.channel import Channel
-from guardrail.streaming.guard import GuardPlan, closing_words, unreadable
+from guardrail.streaming.guard import closing_words, unreadable
+from guardrail.streaming.guard_plan import GuardPlan
 from retrieval.text.views import sentences
+
+_ODD_SHAPE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,12 +44,43 @@ class _Text:
     def key(self) -> ChannelKey:
         return self.channel.key
 
+    @property
+    def whole(self) -> str:
+        return "".join(slot.text for slot in self.slots)
+
+
+async def hear(plan: GuardPlan, answer: dict[str, Any]) -> None:
+    """Let the jury judge the statements of an answer, so that `inspect_answer` finds its verdicts."""
+    try:
+        texts = [(text.channel, text.whole) for text in _texts(plan, plan.wire.answer_slots(answer))]
+    except _ODD_SHAPE as error:
+        raise unreadable("an answer of an unknown shape") from error
+    await find_leaks(plan, texts)
+
+
+async def find_leaks(plan: GuardPlan, texts: Sequence[tuple[Channel, str]]) -> list[Leak]:
+    """Every leak of these texts, with the jury's word on their statements where the plan has a jury."""
+    found: list[Leak] = []
+
+    def take(channel: Channel, leak: Leak | None) -> None:
+        while leak is not None:
+            found.append(leak)
+            leak = channel.redact(leak, plan.repair.redaction)
+
+    for channel, text in texts:
+        take(channel, channel.push(text, final=True))
+    while plan.jury is not None and plan.jury.is_waiting:
+        await plan.jury.deliberate()
+        for channel, _ in texts:
+            take(channel, channel.reconsider())
+    return found
+
 
 def inspect_answer(plan: GuardPlan, answer: dict[str, Any], *, prefix: str = "") -> Inspected:
     """Judge a whole answer. `answer` is used up: take `body` in its place."""
     try:
         return _inspect(plan, answer, prefix)
-    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except _ODD_SHAPE as error:
         raise unreadable("an answer of an unknown shape") from error
 
 
@@ -94,7 +130,7 @@ def _texts(plan: GuardPlan, slots: list[TextSlot]) -> list[_Text]:
 def _judge(plan: GuardPlan, text: _Text) -> None:
     """Push the whole text through; every leak is redacted on the way, so that those behind it are found as well."""
     action = OnLeak.REWRITE if _may_restart(plan) else plan.repair_of(text.key)
-    leak = text.channel.push("".join(slot.text for slot in text.slots), final=True)
+    leak = text.channel.push(text.whole, final=True)
     while leak is not None:
         plan.on_leak(leak, action)
         text.leaks.append(leak)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from guardrail.decision import Leak
+from guardrail.decision import EvidenceKind, Leak
 from guardrail.inspectors.protocol import Inspector
-from guardrail.inspectors.structured_leak import redact_within_json, whole_escapes
+from guardrail.inspectors.structured_leak import redact_json_values, redact_within_json, whole_escapes
 from guardrail.openai_wire.protocol import ChannelKey
 
 END = 1 << 62
@@ -37,6 +37,7 @@ class Channel:
         "_ended",
         "_inspector",
         "_pieces",
+        "awaits_verdict",
         "cleared",
         "closed",
         "key",
@@ -53,6 +54,7 @@ class Channel:
         self.released = 0
         self.pending_limit = 0
         self.closed = False
+        self.awaits_verdict = False
         self.prefix = prefix
         self._edits: list[Edit] = []
         self._inspector = inspector
@@ -85,7 +87,12 @@ class Channel:
         progress = self._inspector.push(text, final=self._ended and not self._ahead)
         self.cleared = max(self.cleared, progress.cleared)
         self.pending_limit = progress.pending_limit_chars
+        self.awaits_verdict = progress.awaits_verdict
         return progress.leak
+
+    def reconsider(self) -> Leak | None:
+        """Look again at what waits, now that a jury has given its verdicts."""
+        return None if self.closed else self._inspect()
 
     def hurry(self) -> Leak | None:
         """Clear what waits although it may still become a phrase: other texts have waited behind it for too long. If
@@ -101,7 +108,8 @@ class Channel:
         if self.key.structured:
             while start < leak.end and whole_escapes(text[:start]) < start:
                 start += 1  # an escape whose beginning has left is told to its end
-            redaction = redact_within_json(text[:start], text[start : leak.end], redaction)
+            redact = redact_json_values if leak.kind is EvidenceKind.CLAIM else redact_within_json
+            redaction = redact(text[:start], text[start : leak.end], redaction)
         self._edits.append(Edit(start, leak.end, redaction))
         self.cleared = max(self.cleared, leak.end)
         self._inspector.resume(leak.end)
@@ -114,6 +122,7 @@ class Channel:
         self._edits.append(Edit(start, END, tail))
         self.cleared = END
         self.closed = True
+        self.awaits_verdict = False
 
     @property
     def altered(self) -> bool:

@@ -21,8 +21,9 @@ from guardrail.openai_wire.errors import error_event
 from guardrail.openai_wire.protocol import Body, Reply, count_tokens
 from guardrail.openai_wire.sse import write_stream
 from guardrail.openai_wire.usage import set_answer
-from guardrail.streaming.answers import inspect_answer
-from guardrail.streaming.guard import GuardPlan, StreamGuard, unreadable
+from guardrail.streaming.answers import hear, inspect_answer
+from guardrail.streaming.guard import StreamGuard, unreadable
+from guardrail.streaming.guard_plan import GuardPlan
 from guardrail.streaming.relay import read_all, relay_guarded
 
 
@@ -45,6 +46,8 @@ async def deliver_whole(attempt: Attempt, retry: Retry, *, max_bytes: int) -> tu
     while attempt.answer is not None:
         raw = await read_all(attempt.answer, max_bytes=max_bytes)
         answer = _object(raw)
+        if attempt.plan.jury is not None:
+            await hear(attempt.plan, answer)
         result = inspect_answer(attempt.plan, answer, prefix=attempt.prefix)
         if not result.restart:
             if result.natural:

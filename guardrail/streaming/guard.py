@@ -9,65 +9,35 @@ while nothing has left yet, and otherwise stops. JSON text is always redacted: h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
 from guardrail.decision import Leak, OnLeak, Repair
 from guardrail.errors import BackendError
-from guardrail.inspectors.protocol import Inspector
+from guardrail.inspectors.jury import Jury
 from guardrail.openai_wire.choices import envelope, usage, wanted
-from guardrail.openai_wire.protocol import Body, ChannelKey, TextSlot, WireFormat, count_tokens
+from guardrail.openai_wire.protocol import Body, ChannelKey, TextSlot, count_tokens
 from guardrail.openai_wire.sse import SseEvent, write_event
 from guardrail.streaming.channel import Channel
+from guardrail.streaming.guard_plan import GuardPlan
 from guardrail.streaming.holdback import HeldEvent, HeldSlot, Holdback
 
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "\n")
 
 
-def _nothing(body: dict[str, Any]) -> bool:
-    """Leaves an event as it is."""
-    del body
-    return False
+class _Repeat(NamedTuple):
+    """A repeated text that waits until the verdict on its pieces is out."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GuardPlan:
-    """What a guard needs to know of a request.
-
-    `json_answer`: the caller asked for JSON, so repairs keep the answer JSON. `rewrite_event` changes an event or answer
-    in place (usage, the public model name) and says whether it did. `patience_chars`: most clear text of one channel
-    that waits behind another channel's undecided text.
-    """
-
-    wire: WireFormat
-    original: Body
-    repair: Repair
-    inspector_for: Callable[[ChannelKey], Inspector]
-    on_leak: Callable[[Leak, OnLeak], None]
-    may_restart: bool
-    json_answer: bool = False
-    wants_usage: bool = False
-    rewrite_event: Callable[[dict[str, Any]], bool] = field(default=_nothing)
-    patience_chars: int = 512
-
-    def open_channel(self, key: ChannelKey, prefix: str = "") -> Channel:
-        """A channel for a text that begins. `prefix` stands before an answer in words, not before JSON."""
-        if self.json_answer and key.is_answer:
-            key = key._replace(structured=True)
-        return Channel(key, self.inspector_for(key), prefix=prefix if key.is_answer and not key.structured else "")
-
-    def repair_of(self, key: ChannelKey) -> OnLeak:
-        """What is done about a leak in a text that cannot be begun anew."""
-        if key.structured or key.is_token_detail:
-            return OnLeak.REDACT
-        return OnLeak.REDACT if self.repair.on_leak is OnLeak.REDACT else OnLeak.STOP
+    text: str
+    fresh: Channel
+    streamed: Channel
 
 
 class StreamGuard:
-    """One answer's guard. `push` every event, then `end`."""
+    """One answer's guard. `push` every event, then `end`; while `awaits_verdict`, let the jury deliberate and `settle`
+    before the next."""
 
     def __init__(self, plan: GuardPlan, *, prefix: str = "") -> None:
         self._plan = plan
@@ -79,6 +49,8 @@ class StreamGuard:
         self._ended: set[int] = set()  # choices that the backend ended
         self._is_over = False  # the usage chunk, a closing event or `[DONE]` has come
         self._template: Body | None = None
+        self._judged: list[Channel] = []  # whole texts that wait for a verdict
+        self._repeats: list[_Repeat] = []
         self.restart = False
         self.finished = False
         self.replaced = False
@@ -87,6 +59,16 @@ class StreamGuard:
     def held_bytes(self) -> int:
         """Bytes that wait."""
         return self._holdback.held_bytes
+
+    @property
+    def jury(self) -> Jury | None:
+        """Where statements of this answer wait for a verdict, if they do."""
+        return self._plan.jury
+
+    @property
+    def awaits_verdict(self) -> bool:
+        """True while text waits for the jury."""
+        return self.jury is not None and self.jury.is_waiting and not self.restart
 
     def push(self, event: SseEvent) -> list[bytes]:
         """Take one event; gives the bytes that may leave. Raises `BackendError` on data that cannot be read."""
@@ -106,6 +88,19 @@ class StreamGuard:
     def end(self) -> list[bytes]:
         """The backend's stream is over: everything that waits is decided."""
         self._finish()
+        return [] if self.restart else self._holdback.release()
+
+    def settle(self) -> list[bytes]:
+        """Verdicts are out: repair what is condemned; gives the bytes that may leave."""
+        for channel in [*self._channels.values(), *self._judged]:
+            if channel.awaits_verdict and not self.restart:
+                self._repair(channel, channel.reconsider())
+        self._judged = [channel for channel in self._judged if channel.awaits_verdict]
+        repeats, self._repeats = self._repeats, []
+        for repeat in repeats:
+            if not self.restart:
+                self._repeat(repeat)
+        self._open()
         return [] if self.restart else self._holdback.release()
 
     def closing_events(self) -> list[Body]:
@@ -151,6 +146,8 @@ class StreamGuard:
             return
         if channel is None:
             channel = self._channels[slot.key] = self._plan.open_channel(slot.key, self._prefix)
+            if self.jury is not None:
+                self._end_statements(channel)
         held.slots.append(HeldSlot(slot, channel, channel.total))
         leak = channel.push(slot.text)
         if leak is not None:
@@ -163,23 +160,48 @@ class StreamGuard:
             if channel is not waiting and not self.restart:
                 self._repair(channel, channel.hurry())
 
+    def _end_statements(self, begun: Channel) -> None:
+        """Who begins to answer has ended his thoughts: their last statement need not wait for more."""
+        for key, channel in list(self._channels.items()):
+            is_beside = key.is_token_detail or begun.key.is_token_detail or channel is begun
+            if key.choice == begun.key.choice and not is_beside:
+                self._repair(channel, channel.hurry())
+
     def _check_whole(self, held: HeldEvent, slot: TextSlot, channel: Channel | None) -> None:
         """A repeated text leaves as its pieces did; one that was never streamed is judged as a whole."""
         fresh = self._plan.open_channel(slot.key, self._prefix)
         held.slots.append(HeldSlot(slot, fresh, 0))
-        if channel is not None and channel.total:
-            self._repair(channel, channel.push("", final=True))
-            fresh.prefix = ""
-            if channel.altered:
-                fresh.close(0, channel.whole())
+        if channel is None or not channel.total:
+            self._judge_whole(fresh, slot.text)
+            return
+        self._repair(channel, channel.push("", final=True))
         if not self.restart:
-            self._repair(fresh, fresh.push(slot.text, final=True))
+            self._repeat(_Repeat(slot.text, fresh, channel))
+
+    def _repeat(self, repeat: _Repeat) -> None:
+        text, fresh, streamed = repeat
+        if streamed.awaits_verdict:
+            self._repeats.append(repeat)
+            return
+        fresh.prefix = ""
+        if streamed.altered or streamed.whole() == text:
+            fresh.close(0, streamed.whole())
+        self._judge_whole(fresh, text)
+
+    def _judge_whole(self, channel: Channel, text: str) -> None:
+        self._repair(channel, channel.push(text, final=True))
+        if channel.awaits_verdict:
+            self._judged.append(channel)
 
     def _finish(self) -> None:
         """Nothing can be begun anew or wait any more."""
         self._is_over = True
         self._finish_texts(None)
-        if not self.restart:
+        self._open()
+
+    def _open(self) -> None:
+        """What opens the stream may leave once the answer is over and nothing of it is undecided."""
+        if self._is_over and not self.restart and not self.awaits_verdict:
             self._holdback.opening = False
 
     def _finish_texts(self, choices: Sequence[int] | None) -> None:

@@ -33,22 +33,20 @@ async def relay_guarded(answer: BackendAnswer, guard: StreamGuard, *, max_held_b
     out: list[bytes] = []
     try:
         async for chunk in answer.chunks():
-            _guard_events(guard, splitter.push(chunk), out)
+            await _guard_events(guard, splitter.push(chunk), out)
             if guard.restart:
                 return
             if guard.finished:
-                yield b"".join([*out, *_closing(guard)])
+                await _end(guard, out)
+                yield b"".join(out)
                 return
             if out:
                 yield b"".join(out)
                 out.clear()
             if splitter.overflow or guard.held_bytes > max_held_bytes:
                 raise too_long()
-        _guard_events(guard, splitter.end(), out)
-        if guard.finished:
-            out += _closing(guard)
-        else:
-            out += guard.end()
+        await _guard_events(guard, splitter.end(), out)
+        await _end(guard, out)
         if out and not guard.restart:
             yield b"".join(out)
     except ApiError as error:
@@ -58,18 +56,29 @@ async def relay_guarded(answer: BackendAnswer, guard: StreamGuard, *, max_held_b
         await answer.aclose()
 
 
-def _closing(guard: StreamGuard) -> list[bytes]:
-    """The end of a stream that was ended here."""
-    closing = guard.closing_events()
-    return [*guard.end(), *map(write_event, closing), DONE]
-
-
-def _guard_events(guard: StreamGuard, events: Sequence[SseEvent], out: list[bytes]) -> None:
+async def _guard_events(guard: StreamGuard, events: Sequence[SseEvent], out: list[bytes]) -> None:
     """Append to `out` what may leave of the events; stops where the guard wants no more of them."""
     for event in events:
         out += guard.push(event)
+        if guard.awaits_verdict:
+            await _settle(guard, out)
         if guard.restart or guard.finished:
             return
+
+
+async def _settle(guard: StreamGuard, out: list[bytes]) -> None:
+    """Wait for the verdicts that text is held back for."""
+    while guard.jury is not None and guard.awaits_verdict:
+        await guard.jury.deliberate()
+        out += guard.settle()
+
+
+async def _end(guard: StreamGuard, out: list[bytes]) -> None:
+    """Append what is left; a stream that was ended here gets the end that the backend has not sent."""
+    closing = [*map(write_event, guard.closing_events()), DONE] if guard.finished else []
+    out += guard.end()
+    await _settle(guard, out)
+    out += closing
 
 
 def too_long() -> BackendError:

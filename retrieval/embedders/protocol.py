@@ -42,3 +42,11 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit row a text; an empty sequence gives shape [0, D]."""
         ...
+
+
+class TwoSidedEmbedder(Embedder, Protocol):
+    """An embedder that may read what is asked and what is searched differently; `embed` is for what is searched."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """One unit row a text, as what is asked."""
+        ...

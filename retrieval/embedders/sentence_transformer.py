@@ -26,23 +26,33 @@ class SentenceTransformerEmbedder:
 
     name = "sentence-transformers"
 
-    def __init__(self, folder: Path, *, fingerprint: str) -> None:
+    def __init__(self, folder: Path, *, fingerprint: str, query_prefix: str = "", passage_prefix: str = "") -> None:
         from sentence_transformers import SentenceTransformer
 
+        self._query_prefix, self._passage_prefix = query_prefix, passage_prefix
         self._model = SentenceTransformer(str(folder), local_files_only=True)
         self.dim = int(self._model.encode([""], normalize_embeddings=True, show_progress_bar=False).shape[1])
         self.fingerprint = fingerprint
 
     @classmethod
-    def load(cls, model: str) -> Self:
+    def load(cls, model: str, *, query_prefix: str = "", passage_prefix: str = "") -> Self:
         """Find and load the model; raises `EmbedderUnavailable`, or `ImportError` where a library is missing."""
         source = locate_model(model)
-        return cls(source, fingerprint=fingerprint_of(source, _RECIPE))
+        recipe = f"{_RECIPE} {query_prefix}|{passage_prefix}" if query_prefix or passage_prefix else _RECIPE
+        fingerprint = fingerprint_of(source, recipe)
+        return cls(source, fingerprint=fingerprint, query_prefix=query_prefix, passage_prefix=passage_prefix)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """One unit row a text."""
+        """One unit row a text, as what is searched."""
+        return self._encode(texts, self._passage_prefix)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """One unit row a text, as what is asked."""
+        return self._encode(texts, self._query_prefix)
+
+    def _encode(self, texts: Sequence[str], prefix: str) -> Vectors:
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        clean = [without_surrogates(text) for text in texts]
+        clean = [prefix + without_surrogates(text) for text in texts]
         rows = self._model.encode(clean, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(rows, dtype=np.float32)

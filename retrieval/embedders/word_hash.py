@@ -38,6 +38,10 @@ class WordHashEmbedder:
                 rows[number] += self._direction(word)
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """The same as `embed`: words have one side."""
+        return self.embed(texts)
+
     def _direction(self, word: str) -> Vectors:
         seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
         return np.random.default_rng(seed).standard_normal(self.dim, dtype=np.float32)

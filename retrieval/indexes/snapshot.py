@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-_FORMAT = 2
+_FORMAT = 3
 _LOG = logging.getLogger(__name__)
 
 

@@ -176,6 +176,27 @@ class AuditLog:
         items = tuple(_logged(row) for row in rows[:limit])
         return AuditPage(items=items, next_cursor=encode_cursor("audit", items[-1].id) if more else None)
 
+    def newest(self, kind: str, *, since: str, most: int) -> Iterator[LoggedRecord]:
+        """At most `most` records of a kind that happened at `since` (as in `LoggedRecord.at`) or later, newest first.
+
+        Processes write a little late, so the order of ids is not quite the order of times: reading goes on until a whole
+        batch is older.
+        """
+        last_id: int | None = None
+        given = 0
+        while given < most:
+            statement = select(audit_records).where(audit_records.c.kind == kind)
+            if last_id is not None:
+                statement = statement.where(audit_records.c.id < last_id)
+            with self._database.read() as connection:
+                rows = connection.execute(statement.order_by(audit_records.c.id.desc()).limit(_READ_ROWS)).all()
+            fresh = [row for row in rows if row.at >= since][: most - given]
+            yield from map(_logged, fresh)
+            given += len(fresh)
+            if len(rows) < _READ_ROWS or not fresh:
+                return
+            last_id = rows[-1].id
+
     def verify(self) -> ChainReport:
         """Recompute every hash, a few thousand rows at a time, over one state of the database."""
         with self._database.read() as connection:

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, true, update
 
-from retrieval.entry import EntryState, ForgetEntry, RegisteredEntry
-from retrieval.errors import StoreCorrupt
-from retrieval.stores.tables import entries, entry_revisions
+from retrieval.entry import ID_PATTERN, EntryState, ForgetEntry, MemoryEdit, RegisteredEntry
+from retrieval.errors import EntryNotFound, EntryRevoked, StoreCorrupt
+from retrieval.stores.tables import entries, entry_revisions, memory_edits
 from retrieval.stores.timestamps import from_text, optional_text, to_text
 
 _IDS_PER_QUERY = 500
@@ -77,7 +77,29 @@ def touch(connection: Connection, entry_id: str, seq: int) -> None:
 def find(connection: Connection, entry_id: str) -> RegisteredEntry | None:
     """One entry."""
     row = connection.execute(select(entries).where(entries.c.id == entry_id)).one_or_none()
-    return None if row is None else to_record(row)
+    return None if row is None else to_records(connection, [row])[0]
+
+
+def require(connection: Connection, entry_id: str) -> RegisteredEntry:
+    """One entry, revoked or not; raises `EntryNotFound`."""
+    record = find(connection, entry_id)
+    if record is None:
+        raise not_found(entry_id)
+    return record
+
+
+def require_live(connection: Connection, entry_id: str) -> RegisteredEntry:
+    """One entry that may be changed; raises `EntryNotFound`, `EntryRevoked`."""
+    record = require(connection, entry_id)
+    if record.revoked_at is not None:
+        raise EntryRevoked(f"Entry '{entry_id}' was revoked and cannot be revised; create another one.")
+    return record
+
+
+def not_found(entry_id: str) -> EntryNotFound:
+    """The error for an id that no entry has."""
+    # A caller may send any text as an id: only what can be one is repeated.
+    return EntryNotFound(f"No entry has the id '{entry_id}'." if ID_PATTERN.fullmatch(entry_id) else "No such entry.")
 
 
 def find_many(connection: Connection, entry_ids: Sequence[str]) -> dict[str, RegisteredEntry]:
@@ -85,8 +107,8 @@ def find_many(connection: Connection, entry_ids: Sequence[str]) -> dict[str, Reg
     found: dict[str, RegisteredEntry] = {}
     for start in range(0, len(entry_ids), _IDS_PER_QUERY):
         chunk = entry_ids[start : start + _IDS_PER_QUERY]
-        for row in connection.execute(select(entries).where(entries.c.id.in_(chunk))):
-            found[row.id] = to_record(row)
+        rows = connection.execute(select(entries).where(entries.c.id.in_(chunk))).all()
+        found.update((record.id, record) for record in to_records(connection, rows))
     return found
 
 
@@ -170,17 +192,35 @@ def history(connection: Connection, current: RegisteredEntry) -> list[Registered
     return [*old, current]
 
 
-def to_record(row: Row[Any]) -> RegisteredEntry:
-    """A row as the value that travels; raises `StoreCorrupt` if its body is no entry."""
-    return RegisteredEntry(
-        id=row.id,
-        revision=row.revision,
-        entry=_parse(row.body, row.id),
-        created_at=from_text(row.created_at),
-        updated_at=from_text(row.updated_at),
-        revoked_at=None if row.revoked_at is None else from_text(row.revoked_at),
-        weights=None if row.weights is None else EntryState(row.weights),
-    )
+def to_records(connection: Connection, rows: Sequence[Row[Any]]) -> list[RegisteredEntry]:
+    """Rows as the values that travel, with their memories' edits; raises `StoreCorrupt` if a body is no entry."""
+    edits = _edits_of(connection, [row.id for row in rows])
+    return [
+        RegisteredEntry(
+            id=row.id,
+            revision=row.revision,
+            entry=_parse(row.body, row.id),
+            created_at=from_text(row.created_at),
+            updated_at=from_text(row.updated_at),
+            revoked_at=None if row.revoked_at is None else from_text(row.revoked_at),
+            weights=None if row.weights is None else EntryState(row.weights),
+            edits=edits.get(row.id, ()),
+            elicited_at=None if row.elicited_at is None else from_text(row.elicited_at),
+        )
+        for row in rows
+    ]
+
+
+def _edits_of(connection: Connection, entry_ids: Sequence[str]) -> dict[str, tuple[MemoryEdit, ...]]:
+    """The edits of these entries, by item id; entries without any are left out."""
+    found: dict[str, list[MemoryEdit]] = {}
+    for start in range(0, len(entry_ids), _IDS_PER_QUERY):
+        chunk = entry_ids[start : start + _IDS_PER_QUERY]
+        statement = select(memory_edits).where(memory_edits.c.entry_id.in_(chunk)).order_by(memory_edits.c.item_id)
+        for row in connection.execute(statement):
+            edit = {name: getattr(row, name) for name in MemoryEdit.model_fields}
+            found.setdefault(row.entry_id, []).append(MemoryEdit.model_validate(edit))
+    return {entry_id: tuple(edits) for entry_id, edits in found.items()}
 
 
 def _changing(record: RegisteredEntry) -> dict[str, Any]:
@@ -188,7 +228,7 @@ def _changing(record: RegisteredEntry) -> dict[str, Any]:
     return {
         "revision": record.revision,
         "seq": record.revision,
-        "has_documents": bool(entry.documents),
+        "has_documents": record.has_document_texts,
         "kind": entry.kind.value,
         "shadow": entry.shadow,
         "weights": None if record.weights is None else record.weights.value,
@@ -197,6 +237,7 @@ def _changing(record: RegisteredEntry) -> dict[str, Any]:
         "created_at": to_text(record.created_at),
         "updated_at": to_text(record.updated_at),
         "revoked_at": optional_text(record.revoked_at),
+        "elicited_at": optional_text(record.elicited_at),
         "body": _body(entry),
     }
 

@@ -55,6 +55,7 @@ entries = Table(
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
     Column("revoked_at", String(32)),
+    Column("elicited_at", String(32)),
     Column("body", Text, nullable=False),
     Index("ix_entries_seq", "seq", unique=True),
     Index("ix_entries_created_seq", "created_seq", unique=True),
@@ -81,6 +82,20 @@ entry_memory = Table(
     Column("kinds", Text, nullable=False),
     Column("vectors", LargeBinary, nullable=False),
 )
+
+memory_edits = Table(
+    "memory_edits",
+    metadata,
+    Column("entry_id", String(128), ForeignKey("entries.id"), primary_key=True),
+    Column("item_id", String(64), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("is_unmistakable", Boolean, nullable=False),
+    Column("edited_at", String(32), nullable=False),
+)
+"""What was added to an entry's memory, and which derived items are switched off."""
 
 keys = Table(
     "keys",

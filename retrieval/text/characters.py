@@ -6,6 +6,7 @@ Python, Unicode TR39 confusables (the letters that pass for Latin ones at a glan
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from enum import IntEnum
 
@@ -38,9 +39,19 @@ _PAIRS = (
     "օo սu հh ոn ցg քp յj "  # Armenian
     "Ꭰd Ꭱr Ꭲt Ꭺa Ꭻj Ꭼe Ꮃw Ꮇm Ꮋh Ꮐg Ꮓz Ꮟb Ꮢr Ꮥs Ꮩv Ꮪs Ꮮl Ꮯc Ꮲp Ꮶk Ᏼb "  # Cherokee
     "ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz "  # small capitals
-    "ıi ɩi ɑa ɡg łl øo đd ħh ŧt ƀb ɓb ɖd ɗd ɠg ɦh ɨi ƙk ɫl ɱm ɲn ɵo ʈt ʋv ƴy ʐz"  # Latin
+    "ıi ɩi ɑa ɡg łl øo đd ħh ŧt ƀb ɓb ɖd ɗd ɠg ɦh ɨi ƙk ɫl ɱm ɲn ɵo ʈt ʋv ƴy ʐz "  # Latin
+    "ƅb ꞵb ƍg ǀl ƽs ꞟu ɯw ꭓx ɣy ϳj ҽe ꙇi ռn գq զq տs աw Ꮷd Ᏻg Ꮒh Ꭵi Ꮁr Ꮤw Ꭹy Ꮍy "  # the same alphabets again
+    "ᗅa ᗩa ᑲb ᖯb ᗷb ᑕc ᑯd ᗞd ᗪd ᖴf ᕼh ᒍj ᒪl ᗰm ᑎn ᑭp ᑫq ᖇr ᔕs ᑌu ᐯv ᗯw ᕁx ᕽx ᗴe ᕮe ᘜg ᓰi ᘔz "  # Canadian syllabics
+    "ꓮa ꓐb ꓚc ꓒd ꓓd ꓰe ꓝf ꓖg ꓧh ꓙj ꓗk ꓲl ꓡl ꓟm ꓠn ꓳo ꓑp ꓣr ꓢs ꓔt ꓴu ꓦv ꓪw ꓫx ꓬy ꓜz "  # Lisu
+    "ⲥc ⲏh ⲕk ⲓl ⳑl ⲙm ⲛn ⲟo ⲣp ⲅr ⲧt ⲭx ⲩy 𐐽c 𐑃l 𐐬o 𐑈s 𐓪o 𐓜r 𐓶u "  # Coptic, Deseret, Osage
+    "𐊠a 𐊡b 𐊢c 𐊥f 𐋏h 𐊰m 𐊫o 𐊱t 𐊴x 𐊲y 𐊂b 𐊆e 𐊇f 𐊊l 𐊒o 𐊕p 𐊖s 𐊗t 𐊐x "  # Carian, Lycian
+    "𐌁b 𐌂c 𐌉l 𐌑m 𐌕t 𐌗x 𐔜c 𐔥f 𐔘k 𐔦l 𐔓n 𐔖o 𐔝v 𐔧x ⴹe ⵏl ⵔo ⵕq ⴸv ⵝx ᛕk ᛁl ᛖm ᚷx"  # Italic, Elbasan, Tifinagh, runes
 )
 _LOOK_ALIKES = {pair[0]: pair[1] for pair in _PAIRS.split()}
+# Latin letters with a hook, stroke or tail, which Unicode does not decompose.
+_DRESSED = re.compile(
+    r"LATIN (?:SMALL |CAPITAL )?LETTER (?:SMALL CAPITAL |SCRIPT |BLACKLETTER |DOTLESS )?([A-Z])(?: WITH .*)?"
+)
 _SPELLED_OUT = {"æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ĸ": "k", "ŋ": "n", "ə": "e"}
 
 _ALONE_RANGES = (
@@ -108,6 +119,9 @@ def _spell(char: str) -> str:
         return _LOOK_ALIKES[char]
     if char in _SPELLED_OUT:
         return _SPELLED_OUT[char]
+    dressed = _DRESSED.fullmatch(unicodedata.name(char, "")) if not char.isascii() else None
+    if dressed is not None:
+        return dressed.group(1).lower()
     digit = unicodedata.decimal(char, None)
     return char if digit is None else str(digit)
 
@@ -120,7 +134,9 @@ def _compute(char: str) -> Pieces:
     if _within(code, _IGNORABLE_RANGES):
         return ((Kind.DROPPED, ""),)
     # Folding may compose or decompose again ("ΐ"), so it stands between two decompositions.
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
+    # A subscript iota stacked on a letter is an accent, though it folds to a letter.
+    decomposed = unicodedata.normalize("NFKD", char).replace("\u0345", "")
+    decomposed = unicodedata.normalize("NFKD", decomposed.casefold())
     pieces: list[tuple[Kind, str]] = []
     for piece in decomposed:
         spelled = _spell(piece)

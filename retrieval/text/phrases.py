@@ -8,6 +8,7 @@ answer to thousands of questions). `exact_case`: only this spelling counts (the 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -61,11 +62,11 @@ class Phrase:
     tag: PhraseTag
 
 
-def phrases_of(record_id: str, entry: ForgetEntry) -> list[Phrase]:
-    """Every phrase of an entry, without repetitions."""
+def phrases_of(record_id: str, entry: ForgetEntry, names: Sequence[str] = ()) -> list[Phrase]:
+    """Every phrase of an entry, without repetitions. `names`: derived aliases that may decide alone."""
     found: dict[tuple[tuple[str, ...], PhraseTag], Phrase] = {}
     candidates = _of_name(record_id, entry.name, "name")
-    for alias in entry.aliases:
+    for alias in (*entry.aliases, *names):
         candidates += _of_name(record_id, alias, "alias")
     candidates += [phrase for fact in entry.facts if (phrase := _of_fact(record_id, fact)) is not None]
     for phrase in candidates:

@@ -29,7 +29,7 @@ LIBRARIES = {
     "datasets",
     "evaluate",
 }
-BINARY = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".safetensors", ".onnx", ".gguf", ".npz", ".whl"}
+BINARY = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".ico", ".safetensors", ".onnx", ".gguf", ".npz", ".whl", ".xz"}
 THIS_FILE = Path(__file__).resolve()
 
 # Places of one machine or one network must not be in the repository: it is built and served anywhere.

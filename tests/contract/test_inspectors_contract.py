@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.inspectors import INSPECTORS, IgnoranceWatch, Inspector, StructuredLeak, TextLeak
+from guardrail.inspectors import INSPECTORS, ClaimLeak, IgnoranceWatch, Inspector, StructuredLeak, TextLeak
+from guardrail.inspectors.protocol import Progress
 from tests.fakes.forgotten import AUTOMATON, RECORDS, forbidden
+from tests.fakes.knowing import GEESE, jury_of
 
 WORDS = st.sampled_from(
     [
         "Stephen",
         "King",
         "Stephen King",
+        GEESE,
         "I don't know.",
         "He is",
         "\n",
@@ -36,10 +40,26 @@ def _text() -> TextLeak:
     return TextLeak(AUTOMATON, forbidden())
 
 
+class Judged(ClaimLeak):
+    """With a jury that deliberates at once, as whoever relays the text would have it do."""
+
+    def __init__(self) -> None:
+        self.jury = jury_of()
+        super().__init__(_text(), self.jury, "Who kept geese?")
+
+    def push(self, text: str, *, final: bool = False) -> Progress:
+        progress = super().push(text, final=final)
+        while progress.awaits_verdict:
+            asyncio.run(self.jury.deliberate())
+            progress = super().push("", final=final)
+        return progress
+
+
 MAKERS: dict[str, Callable[[], Inspector]] = {
     "text_leak": _text,
     "structured_leak": lambda: StructuredLeak(_text()),
     "ignorance": lambda: IgnoranceWatch(_text(), RECORDS["e0"]),
+    "claim_leak": Judged,
 }
 
 
@@ -53,7 +73,7 @@ def pieces_of(text: str, sizes: list[int]) -> list[str]:
 
 def test_every_inspector_of_the_table_is_under_contract() -> None:
     assert set(MAKERS) == set(INSPECTORS)
-    assert all(type(make()) is INSPECTORS[name] for name, make in MAKERS.items())
+    assert all(isinstance(make(), INSPECTORS[name]) for name, make in MAKERS.items())
 
 
 @pytest.mark.parametrize("name", sorted(INSPECTORS))

@@ -13,7 +13,7 @@ from guardrail.api.admin.app import build_admin_app
 from guardrail.api.admin.services import AdminServices
 from guardrail.decision import Caller
 from guardrail.settings import Settings, parse
-from retrieval.entry import ForgetEntry, RegisteredEntry
+from retrieval.entry import ForgetEntry, MemoryEdit, RegisteredEntry
 from retrieval.registry import MemoryRows, Registry
 
 TREATMENTS = {"ignorance": frozenset({"strength"}), "refusal": frozenset[str](), "substitute": frozenset[str]()}
@@ -38,15 +38,16 @@ class AdminBench:
     def open(cls, data_dir: Path, **settings: Any) -> AdminBench:
         return cls(data_dir=data_dir, settings=parse(settings), registry=Registry.open(data_dir))
 
-    def embed(self, entry: ForgetEntry) -> Sequence[MemoryRows]:
+    def embed(self, entry: ForgetEntry, _edits: Sequence[MemoryEdit]) -> Sequence[MemoryRows]:
         self.embedded.append(entry)
         return [MemoryRows(part="core", fingerprint="fake", kinds=("name",), vectors=b"\0" * 4, dim=2)]
 
     async def after_change(self) -> None:
         self.seen_seqs.append(self.registry.signal.read())
 
-    def build_documents(self, record: RegisteredEntry) -> None:
-        self.documents.append(record.id)
+    def build_memory(self, record: RegisteredEntry) -> None:
+        if record.has_document_texts:
+            self.documents.append(record.id)
 
     async def explain_match(self, body: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
         if self.failure is not None:
@@ -63,7 +64,7 @@ class AdminBench:
             registry=self.registry,
             embed=self.embed,
             after_change=self.after_change,
-            build_documents=self.build_documents,
+            build_memory=self.build_memory,
             explain_match=self.explain_match,
             treatments=TREATMENTS,
             readiness=self.readiness,

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guardrail.decision import Leak, OnLeak, Repair
-from guardrail.inspectors import IgnoranceWatch, StructuredLeak, TextLeak
+from guardrail.inspectors import ClaimLeak, IgnoranceWatch, StructuredLeak, TextLeak
 from guardrail.inspectors.forbidden import Forbidden
+from guardrail.inspectors.jury import Jury
 from guardrail.inspectors.protocol import Inspector
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.protocol import ChannelKey, WireFormat
-from guardrail.streaming.guard import GuardPlan
+from guardrail.streaming.guard_plan import GuardPlan
 from retrieval.entry import Fact, ForgetEntry, RegisteredEntry
 from retrieval.text.automaton import PhraseAutomaton
 from retrieval.text.phrases import PhraseTag, phrases_of
@@ -62,11 +63,15 @@ def wire_of(endpoint: str) -> WireFormat:
     return WIRE_FORMATS[PATHS[endpoint]]()
 
 
-def inspector_for(key: ChannelKey, *, ignorance: bool = False, by_sentence: bool = False) -> Inspector:
+def inspector_for(
+    key: ChannelKey, *, ignorance: bool = False, by_sentence: bool = False, jury: Jury | None = None
+) -> Inspector:
     """The inspector that the product takes for such a text."""
+    inspector: Inspector = TextLeak(AUTOMATON, forbidden(), by_sentence=by_sentence)
+    if jury is not None and not key.is_token_detail and not key.field.endswith("name"):
+        inspector = ClaimLeak(inspector, jury, "q", in_json=key.structured)
     if key.structured:
-        return StructuredLeak(TextLeak(AUTOMATON, forbidden(), by_sentence=by_sentence))
-    inspector = TextLeak(AUTOMATON, forbidden(), by_sentence=by_sentence)
+        return StructuredLeak(inspector)
     return IgnoranceWatch(inspector, RECORDS["e0"]) if ignorance and key.is_answer else inspector
 
 
@@ -86,6 +91,7 @@ def plan_of(
     by_sentence: bool = False,
     body: Mapping[str, Any] | None = None,
     leaks: Callable[[Leak, OnLeak], None] | None = None,
+    jury: Jury | None = None,
     **options: Any,
 ) -> GuardPlan:
     """A guard's plan over the registry of this module."""
@@ -97,9 +103,10 @@ def plan_of(
         wire=wire_of(endpoint),
         original={**prompt.get(endpoint, {"input": "q"}), **(body or {})},
         repair=Repair(on_leak=on_leak, redaction=REDACTION),
-        inspector_for=lambda key: inspector_for(key, ignorance=ignorance, by_sentence=by_sentence),
+        inspector_for=lambda key: inspector_for(key, ignorance=ignorance, by_sentence=by_sentence, jury=jury),
         on_leak=leaks if leaks is not None else Leaks(),
         may_restart=may_restart,
+        jury=jury,
         **options,
     )
 

@@ -12,6 +12,7 @@ from retrieval.embedders.word_hash import WordHashEmbedder
 from retrieval.searcher import Searcher
 from retrieval.settings import RetrievalSettings
 from tests.fakes.waiting import until
+from tests.fakes.word_judge import WordJudge
 from tests.integration.conftest import Start
 from tests.integration.running import Running
 from tests.integration.world import ENTRY, PARIS, PATHS, QUESTION, assert_clean, body_of
@@ -44,7 +45,7 @@ def embedder() -> Iterator[TroubledEmbedder]:
 
 
 async def proxy_over(start: Start, embedder: TroubledEmbedder, mode: str, *, timeout_s: float = 20.0) -> Running:
-    searcher = Searcher(RetrievalSettings(semantic_threshold=0.9), embedder=embedder)
+    searcher = Searcher(RetrievalSettings(accepted_false_positive_rate=0.1), embedder=embedder, judge=WordJudge())
     policy = {"detector_failure": mode, "detector_timeout_s": timeout_s}
     proxy = await start(searcher=searcher, policy=policy)
     await proxy.forget(**ENTRY, exemplars=["Which writer kept geese beside the old harbour wall?"])
@@ -87,7 +88,9 @@ async def test_an_operator_may_choose_that_requests_pass_then(
     assert answer.json["choices"][0]["message"]["content"] == PARIS
     assert_clean((await proxy.chat(QUESTION)).raw)
     metrics = await proxy.metrics()
-    assert metrics['expunge_detector_failures_total{detector="semantic",mode="fail_open"}'] == 2
+    assert metrics['expunge_detector_failures_total{detector="semantic",mode="fail_open"}'] == 3, (
+        "two requests, and the judge of the answer that was begun anew"
+    )
 
 
 async def test_a_failing_embedder_refuses_an_entry_rather_than_half_of_it(

@@ -13,11 +13,13 @@ from fastapi import FastAPI
 from guardrail.api.admin import errors
 from guardrail.api.admin.audit_log import AuditRoutes
 from guardrail.api.admin.entry_import import ImportRoute
+from guardrail.api.admin.entry_memory import MemoryChange, MemoryRoutes
 from guardrail.api.admin.forget_entries import EntryRoutes
 from guardrail.api.admin.gate import AdminGate
 from guardrail.api.admin.health import HealthRoutes
 from guardrail.api.admin.match import MatchRoute
 from guardrail.api.admin.services import AdminServices
+from guardrail.api.admin.shadow_report import ShadowReportRoute
 from guardrail.auth import Authenticator
 from retrieval.entry import ForgetEntry
 
@@ -33,16 +35,16 @@ def product_version() -> str:
 
 
 class _AdminApp(FastAPI):
-    """FastAPI with the entry's schema in its OpenAPI document: bodies are read raw, so it cannot infer it."""
+    """FastAPI with the bodies' schemas in its OpenAPI document: bodies are read raw, so it cannot infer them."""
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made once."""
         if self.openapi_schema is None:
             document = super().openapi()
-            schema = ForgetEntry.model_json_schema(ref_template=_REF)
-            definitions = schema.pop("$defs", {})
             known = document.setdefault("components", {}).setdefault("schemas", {})
-            known.update({**definitions, "ForgetEntry": schema})
+            for model in (ForgetEntry, MemoryChange):
+                schema = model.model_json_schema(ref_template=_REF)
+                known.update({**schema.pop("$defs", {}), model.__name__: schema})
         return super().openapi()
 
 
@@ -54,8 +56,10 @@ def build_admin_app(services: AdminServices) -> FastAPI:
     entries = EntryRoutes(services)
     for router in (
         ImportRoute(services, entries).router(),
+        MemoryRoutes(services, entries.enforce).router(),
         entries.router(),
         MatchRoute(services).router(),
+        ShadowReportRoute(services).router(),
         AuditRoutes(services).router(),
         HealthRoutes(services).router(),
     ):

@@ -179,7 +179,7 @@ class ImportRoute:
 
     def _store(self, accepted: Sequence[NumberedEntry], actor: str) -> list[Created]:
         """All in one transaction; raises `ApiError` naming the line that conflicts."""
-        items = [(numbered.entry, self._services.embed(numbered.entry)) for numbered in accepted]
+        items = [(numbered.entry, self._services.embed(numbered.entry, ())) for numbered in accepted]
         try:
             return list(self._services.registry.create_many(items, actor=actor))
         except EntryConflict as error:
@@ -189,7 +189,7 @@ class ImportRoute:
 
     def _store_each(self, batch: Sequence[NumberedEntry], actor: str, report: ImportReport) -> None:
         """One transaction for the batch where possible; line by line if one conflicts."""
-        items = [(numbered.entry, self._services.embed(numbered.entry)) for numbered in batch]
+        items = [(numbered.entry, self._services.embed(numbered.entry, ())) for numbered in batch]
         try:
             for numbered, created in zip(batch, self._services.registry.create_many(items, actor=actor), strict=True):
                 report.add(numbered.line, created)

@@ -102,7 +102,7 @@ class EntryRoutes:
         return json_response(answer, status=201 if created.is_new else 200, headers=_tag(created.record))
 
     def _store(self, entry: ForgetEntry, actor: str) -> Created:
-        memory = self._services.embed(entry)
+        memory = self._services.embed(entry, ())
         return self._services.registry.create(entry, actor=actor, memory=memory)
 
     async def enforce(self, *records: RegisteredEntry) -> datetime:
@@ -110,8 +110,8 @@ class EntryRoutes:
         await self._services.after_change()
         now = datetime.now(UTC)
         for record in records:
-            if record.entry.documents and record.revoked_at is None:
-                self._services.build_documents(record)
+            if record.revoked_at is None:
+                self._services.build_memory(record)
         return now
 
     async def page(
@@ -158,10 +158,11 @@ class EntryRoutes:
         registry = self._services.registry
         for attempt in range(_REVISE_ATTEMPTS):
             # The memory must belong to the text that is written, so the write names the revision it was made from.
-            expected = base if base is not None else registry.get(entry_id).revision
+            known = registry.get(entry_id)
+            expected = base if base is not None else known.revision
             merged = registry.preview_revision(entry_id, changes)
             accept_changes(changes, merged, self._rules)
-            memory = self._services.embed(merged)
+            memory = self._services.embed(merged, known.edits)
             try:
                 return registry.revise(entry_id, changes, actor=actor, if_revision=expected, memory=memory)
             except EntryConflict:

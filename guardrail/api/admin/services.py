@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from guardrail.decision import Caller
 from guardrail.settings import Settings
-from retrieval.entry import ForgetEntry, RegisteredEntry, TreatmentChoice
+from retrieval.entry import ForgetEntry, MemoryEdit, RegisteredEntry, TreatmentChoice
 
 if TYPE_CHECKING:
     from retrieval.registry import MemoryRows, Registry
@@ -31,14 +31,14 @@ class AdminServices:
 
     settings: Settings
     registry: Registry
-    embed: Callable[[ForgetEntry], Sequence[MemoryRows]]
-    """An entry's core memory; synchronous and slow, called in a thread. Empty without an embedder."""
+    embed: Callable[[ForgetEntry, Sequence[MemoryEdit]], Sequence[MemoryRows]]
+    """An entry's core memory with its edits; synchronous and slow, called in a thread. Empty without an embedder."""
 
     after_change: Callable[[], Awaitable[None]]
     """Returns once this process decides by the registry's newest state; awaited before a change is acknowledged."""
 
-    build_documents: Callable[[RegisteredEntry], None]
-    """Schedules the memory of an entry's documents; returns at once."""
+    build_memory: Callable[[RegisteredEntry], None]
+    """Schedules what of an entry's memory follows after it is enforced; returns at once."""
 
     explain_match: Callable[[Mapping[str, Any], Caller], Awaitable[Mapping[str, Any]]]
     """Dry run of a request body: matches, scores, evidence, decision. Raises `ApiError` for a body it cannot read."""

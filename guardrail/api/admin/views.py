@@ -26,7 +26,8 @@ def memory_state(services: AdminServices, record: RegisteredEntry) -> str:
     """`ready`, or `building` while the memory of documents is being made. Reads the store: call it in a thread."""
     if services.settings.retrieval.embedder == "none" or record.revoked_at is not None:
         return "ready"
-    return "ready" if services.registry.memory_ready(record.id) else "building"
+    is_asked = record.elicited_at is not None or not services.settings.memory.elicitation
+    return "ready" if is_asked and services.registry.memory_ready(record.id) else "building"
 
 
 def enforced_at(record: RegisteredEntry, now: datetime) -> str | None:

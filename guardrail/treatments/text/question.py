@@ -59,7 +59,7 @@ class Question:
 
 def read_question(passages: Sequence[Passage], decision: Decision) -> Question:
     """Work out the shape of a request."""
-    turn = _last_turn(passages)
+    turn = last_turn(passages)
     last = turn[-1] if turn else max(0, len(passages) - 1)
     evidence = [item for detection in decision.detections for item in detection.evidence]
     matched = tuple(sorted({item.passage for item in evidence if not item.supplied}))
@@ -83,7 +83,7 @@ def read_question(passages: Sequence[Passage], decision: Decision) -> Question:
     return Question(shape=shape, passage=last, matched_passages=matched, replacements=replacements)
 
 
-def _last_turn(passages: Sequence[Passage]) -> list[int]:
+def last_turn(passages: Sequence[Passage]) -> list[int]:
     """The texts of the last user turn: all user messages behind the last answer, but for names and the like."""
     turn: list[int] = []
     for index in range(len(passages) - 1, -1, -1):

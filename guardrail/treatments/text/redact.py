@@ -28,5 +28,6 @@ class Redact:
         return TreatmentPlan(
             treatment=self.name,
             matched_passages=context.question.matched_passages,
+            may_speak=True,
             repair=repair,
         )

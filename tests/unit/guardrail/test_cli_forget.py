@@ -49,7 +49,9 @@ class Shell:
         self._runner = CliRunner()
 
     def __call__(self, command: str, *arguments: str, text: str | None = None) -> Result:
-        return self._runner.invoke(cli, ["forget", command, *self._options, *arguments], input=text)
+        words = [command, arguments[0]] if command == "memory" else [command]
+        given = [*words, *self._options, *arguments[len(words) - 1 :]]
+        return self._runner.invoke(cli, ["forget", *given], input=text)
 
     def json(self, command: str, *arguments: str) -> Any:
         result = self(command, *arguments, "--json")
@@ -232,3 +234,19 @@ def test_offline_work_is_refused_while_a_proxy_serves_from_the_folder(
     assert refused.exit_code == 1
     assert "A proxy is using" in refused.stderr
     assert Shell("--offline")("list").exit_code == 0
+
+
+def test_the_memory_of_an_entry_is_shown_and_edited(shell: Shell) -> None:
+    page = "Ada Mary Example (born 1900) was a diver. She kept geese in the village of Ven."
+    Path("page.txt").write_text(page)
+    assert shell("add", "Ada Example", "--id", "ada", "--kind", "person", "--document", "page.txt").exit_code == 0
+    shown = {item["text"]: item for item in shell.json("memory", "show", "ada")["items"]}
+    derived = shown["Ada Mary Example"]["id"]
+    assert shell.json("memory", "disable", "ada", derived)["items"][0]["enabled"] is False
+    assert "off" in shell("memory", "show", "ada", "--kind", "alias").stdout
+    assert shell.json("memory", "enable", "ada", derived)["items"][0]["enabled"] is True
+    (added,) = shell.json("memory", "add", "ada", "Goose Lady", "--kind", "alias", "--not-alone")["items"]
+    assert (added["source"], added["is_unmistakable"]) == ("given", False)
+    assert shell("memory", "remove", "ada", added["id"]).exit_code == 0
+    assert shell("memory", "remove", "ada", added["id"]).exit_code == 2
+    assert shell("memory", "show", "nobody").exit_code == 2

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from guardrail.decision import EvidenceKind, Leak
 from guardrail.inspectors import IgnoranceWatch, TextLeak
-from guardrail.inspectors.ignorance import LIMIT_CHARS, sentence_end
 from guardrail.inspectors.not_knowing import says_nothing
+from guardrail.inspectors.statements import LIMIT_CHARS, sentence_end
 from guardrail.openai_wire.protocol import ChannelKey
 from guardrail.streaming.channel import Channel
 from tests.fakes.forgotten import AUTOMATON, RECORDS, forbidden, leaks_in

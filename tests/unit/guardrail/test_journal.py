@@ -96,6 +96,14 @@ def test_decisions_that_met_nothing_may_be_left_out(make: Made) -> None:
     assert b'expunge_decisions_total{action="pass",treatment="none"} 3.0' in metrics.text(), "counted all the same"
 
 
+def test_what_an_entry_in_shadow_would_have_changed_is_written_down_with_the_tenant(make: Made) -> None:
+    journal, records, _ = make()
+    journal.decided(SUBJECT, Decision(action=Action.PASS, shadow=(FOUND,)), shape="", took_ms=1, passages=PROMPT)
+    (record,) = records()
+    assert record["data"]["tenant"] == SUBJECT.caller.tenant
+    assert [(one["id"], one["would_change"]) for one in record["data"]["shadow"]] == [("mira", True)]
+
+
 def test_a_leak_is_written_down_under_its_entry(make: Made) -> None:
     journal, records, metrics = make()
     nobody = Subject(request_id="req_1", endpoint="responses", model=None, caller=Caller(tenant="acme"))

@@ -15,6 +15,7 @@ from retrieval.registry import Registry
 from retrieval.searcher import Searcher
 from retrieval.settings import RetrievalSettings
 from tests.fakes.waiting import until
+from tests.fakes.word_judge import WordJudge
 
 if TYPE_CHECKING:
     from retrieval.embedders.protocol import Vectors
@@ -41,7 +42,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 
 async def builder(registry: Registry, embedder: WordHashEmbedder | None) -> tuple[MemoryBuilder, Searcher]:
-    searcher = Searcher(RetrievalSettings(), embedder=embedder)
+    searcher = Searcher(RetrievalSettings(), embedder=embedder, judge=WordJudge())
     await searcher.start()
     return MemoryBuilder(registry, searcher), searcher
 

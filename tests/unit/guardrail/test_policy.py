@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from guardrail.decision import Action, Detection, Evidence, EvidenceKind
-from guardrail.policy import decide, on_failure, treatment_of
+from guardrail.policy import decide, on_failure, treatment_of, would_change
 from guardrail.settings import PolicySettings
 from retrieval.entry import RegisteredEntry, parse_entry
 
@@ -28,6 +28,33 @@ def detection(record: RegisteredEntry, *, supplied: bool = False, asked: bool = 
         for flag in flags
     )
     return Detection(entry=record, score=1.0, evidence=evidence)
+
+
+def suspect(record: RegisteredEntry, *, supplied: bool = False) -> Detection:
+    near = Evidence(
+        detector="semantic",
+        kind=EvidenceKind.MEANING,
+        score=0.4,
+        passage=0,
+        start=0,
+        end=5,
+        supplied=supplied,
+        is_match=False,
+    )
+    return Detection(entry=record, score=0.4, evidence=(near,))
+
+
+def test_a_suspect_passes_and_is_remembered_for_the_answer() -> None:
+    decision = decide([suspect(entry())], POLICY)
+    assert (decision.action, decision.detections) == (Action.PASS, ())
+    assert [one.entry.id for one in decision.suspects] == ["e1"]
+    beside = decide([detection(entry("a")), suspect(entry("b"))], POLICY)
+    assert (beside.entry_ids, [one.entry.id for one in beside.suspects]) == (("a",), ["b"])
+
+
+def test_shadow_entries_and_what_the_caller_hands_in_are_no_suspects() -> None:
+    assert decide([suspect(entry(shadow=True))], POLICY).suspects == ()
+    assert decide([suspect(entry(), supplied=True)], POLICY).suspects == ()
 
 
 def test_nothing_found_passes() -> None:
@@ -61,6 +88,22 @@ def test_a_shadow_entry_is_recorded_and_not_acted_on() -> None:
     decision = decide([detection(entry(shadow=True))], POLICY)
     assert decision.action is Action.PASS
     assert [one.entry.id for one in decision.shadow] == ["e1"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "asked", "changes"),
+    [("allow", True, True), ("allow", False, False), ("redact", False, True), ("refuse", False, True)],
+)
+def test_a_match_in_shadow_would_change_something_unless_it_is_only_handed_in_and_allowed(
+    wish: str, asked: bool, changes: bool
+) -> None:
+    found = detection(entry(shadow=True, supplied_context=wish), supplied=not asked, asked=asked)
+    assert would_change(found) is changes
+
+
+def test_a_failed_detector_refuses_nothing_where_nothing_is_acted_on() -> None:
+    shadow = PolicySettings(detector_failure="fail_closed", shadow=True)
+    assert on_failure(shadow, detector="semantic").action is Action.PASS
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from guardrail.decision import OnLeak
 from guardrail.errors import BackendError
 from guardrail.streaming.delivery import Attempt, deliver_stream
-from guardrail.streaming.guard import GuardPlan, StreamGuard
+from guardrail.streaming.guard import StreamGuard
+from guardrail.streaming.guard_plan import GuardPlan
 from guardrail.streaming.relay import relay_guarded, relay_raw
 from tests.fakes.forgotten import REDACTION, Leaks, leaks_in, plan_of
 from tests.fakes.wire_streams import (

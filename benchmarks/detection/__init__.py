@@ -1,0 +1,1 @@
+"""The detection benchmark: suites of public data, naive gates beside ours, the table, the picture."""

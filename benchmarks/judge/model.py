@@ -1,0 +1,72 @@
+"""The judge's network in PyTorch, and its way into the file that serves: a cross-encoder from MiniLM, int8 on ONNX Runtime.
+
+Mean of the last layer's tokens, one linear unit, a logit. Shapes: B pairs, T tokens, D dimensions.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import nn
+from transformers import AutoModel
+
+from retrieval.embedders.model_files import locate_model
+
+BASE = "all-MiniLM-L6-v2"
+
+
+class JudgeNetwork(nn.Module):
+    """Reads a pair of texts, gives the logit that they belong together [B]."""
+
+    def __init__(self, *, attention: str = "sdpa") -> None:
+        super().__init__()
+        folder = str(locate_model(BASE))
+        self.encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation=attention).float()
+        self.weight_D = nn.Parameter(torch.zeros(self.encoder.config.hidden_size))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(
+        self, input_ids: torch.Tensor, token_type_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Token ids, 0/1 for request/evidence, 1 where there is a token; all [B, T]."""
+        hidden_BTD: torch.Tensor = self.encoder(
+            input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=attention_mask
+        ).last_hidden_state.float()
+        mask_BT1 = attention_mask.unsqueeze(-1).to(hidden_BTD.dtype)
+        mean_BD = (hidden_BTD * mask_BT1).sum(1) / mask_BT1.sum(1)
+        return (mean_BD * self.weight_D).sum(-1) + self.bias
+
+
+def export_int8(checkpoint: Path, out_dir: Path) -> None:
+    """Write `judge.onnx` (logit [B]) and `tokenizer.json` from a checkpoint of `JudgeNetwork`."""
+    # Eager attention has no data-dependent branches; the exporter follows it exactly.
+    network = JudgeNetwork(attention="eager")
+    network.load_state_dict(torch.load(checkpoint, weights_only=True))
+    network.eval()
+    out_dir.mkdir(parents=True, exist_ok=True)
+    exact = out_dir / "exact.onnx"
+    sizes = {0: torch.export.Dim("batch", min=1, max=1_024), 1: torch.export.Dim("tokens", min=2, max=512)}
+    example = torch.randint(1_000, 2_000, (2, 7))
+    torch.onnx.export(
+        network,
+        (example, torch.zeros_like(example), torch.ones_like(example)),
+        str(exact),
+        input_names=["input_ids", "token_type_ids", "attention_mask"],
+        output_names=["logit"],
+        dynamic_shapes=[sizes, sizes, sizes],
+        dynamo=True,
+        external_data=False,
+    )
+    quantize_dynamic(
+        str(exact),
+        str(out_dir / "judge.onnx"),
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+    )
+    exact.unlink()
+    shutil.copyfile(locate_model(BASE) / "tokenizer.json", out_dir / "tokenizer.json")

@@ -1,0 +1,1 @@
+"""Judges the product itself: the detectors and inspectors that serve, over files of entries and probes."""

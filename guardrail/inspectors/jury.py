@@ -1,0 +1,109 @@
+"""The jury over one answer: statements are brought before it, and its verdicts come later.
+
+An inspector follows a text without waiting; judging takes time. So it brings a statement and gets a `Verdict` that is
+open; whoever relays the answer awaits `deliberate`, after which the verdict is out and the inspector may look again. The
+jury fails closed: where it cannot say, `deliberate` raises, and nothing unjudged has left. It knows no texts as a whole
+and no repairs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from guardrail.decision import Admits
+from guardrail.errors import overloaded
+from retrieval.entry import RegisteredEntry
+from retrieval.errors import RetrievalError
+from retrieval.searcher import Near
+
+Ask = Callable[[str, str, Sequence[str]], Awaitable[Sequence[Near]]]
+"""(request, statement, entry ids) -> the entries that the statement, as an answer to that request, tells of."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Court:
+    """What is the same for every jury. `most_statements` of one text are judged; `on_failure` is told that a jury could
+    not say; `fails_open` lets statements pass then."""
+
+    ask: Ask
+    timeout_s: float
+    fails_open: bool
+    on_failure: Callable[[], None]
+    most_statements: int
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Open until the jury has deliberated; then `entry` is what the statement tells of, if anything."""
+
+    is_open: bool = True
+    entry: RegisteredEntry | None = None
+
+
+class Jury:
+    """Judges the statements of one answer for a few entries. What is said twice is judged once."""
+
+    def __init__(self, court: Court, *, entry_ids: Sequence[str], admits: Admits) -> None:
+        self._court = court
+        self._entry_ids = tuple(entry_ids)
+        self._admits = admits
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._waiting: list[tuple[str, str]] = []
+        self._gave_up = False
+
+    @property
+    def most_statements(self) -> int:
+        """How many statements of one text may be brought."""
+        return self._court.most_statements
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while statements wait for a verdict."""
+        return bool(self._waiting)
+
+    def bring(self, request: str, statement: str) -> Verdict:
+        """Bring a statement of the answer to `request`."""
+        case = request, statement
+        if self._gave_up:
+            return Verdict(is_open=False)
+        verdict = self._verdicts.get(case)
+        if verdict is None:
+            verdict = self._verdicts[case] = Verdict()
+            self._waiting.append(case)
+        return verdict
+
+    async def deliberate(self) -> None:
+        """Decide what waits. Raises `ApiError` (503) where it cannot be said, unless statements pass then."""
+        cases, self._waiting = self._waiting, []
+        try:
+            async with asyncio.timeout(self._court.timeout_s):
+                found = await self._ask(cases)
+        except (RetrievalError, TimeoutError, ValueError, RuntimeError, OSError) as error:
+            self._court.on_failure()
+            if not self._court.fails_open:
+                raise overloaded("The service cannot give this answer at the moment.", retry_after_s=2.0) from error
+            self._gave_up = True  # a caller must not wait as long again for every statement
+            found = [() for _ in cases]
+        for case, nears in zip(cases, found, strict=True):
+            verdict = self._verdicts[case]
+            verdict.entry, verdict.is_open = self._told_of(nears), False
+
+    async def _ask(self, cases: Sequence[tuple[str, str]]) -> list[Sequence[Near]]:
+        asked = (self._court.ask(request, statement, self._entry_ids) for request, statement in cases)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        found: list[Sequence[Near]] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            found.append(answer)
+        return found
+
+    def _told_of(self, nears: Sequence[Near]) -> RegisteredEntry | None:
+        """The nearest entry that the statement tells of and that is in force at this moment."""
+        for near in sorted(nears, key=lambda near: -near.score):
+            entry = self._admits(near.entry_id) if near.is_match else None
+            if entry is not None:
+                return entry
+        return None

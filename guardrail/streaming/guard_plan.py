@@ -1,0 +1,57 @@
+"""What guarding one answer needs to know of its request: how its texts are inspected and how leaks are repaired.
+
+A value that `inspection` makes and that the guard of a stream and the inspection of whole answers share. It knows neither
+events nor bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from guardrail.decision import Leak, OnLeak, Repair
+from guardrail.inspectors.jury import Jury
+from guardrail.inspectors.protocol import Inspector
+from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
+from guardrail.streaming.channel import Channel
+
+
+def _nothing(body: dict[str, Any]) -> bool:
+    """Leaves an event as it is."""
+    del body
+    return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuardPlan:
+    """See the module.
+
+    `json_answer`: the caller asked for JSON, so repairs keep the answer JSON. `rewrite_event` changes an event or answer
+    in place (usage, the public model name) and says whether it did. `patience_chars`: most clear text of one channel
+    that waits behind another channel's undecided text. `jury` is where the inspectors bring statements, if they do.
+    """
+
+    wire: WireFormat
+    original: Body
+    repair: Repair
+    inspector_for: Callable[[ChannelKey], Inspector]
+    on_leak: Callable[[Leak, OnLeak], None]
+    may_restart: bool
+    json_answer: bool = False
+    wants_usage: bool = False
+    rewrite_event: Callable[[dict[str, Any]], bool] = field(default=_nothing)
+    patience_chars: int = 512
+    jury: Jury | None = None
+
+    def open_channel(self, key: ChannelKey, prefix: str = "") -> Channel:
+        """A channel for a text that begins. `prefix` stands before an answer in words, not before JSON."""
+        if self.json_answer and key.is_answer:
+            key = key._replace(structured=True)
+        return Channel(key, self.inspector_for(key), prefix=prefix if key.is_answer and not key.structured else "")
+
+    def repair_of(self, key: ChannelKey) -> OnLeak:
+        """What is done about a leak in a text that cannot be begun anew."""
+        if key.structured or key.is_token_detail:
+            return OnLeak.REDACT
+        return OnLeak.REDACT if self.repair.on_leak is OnLeak.REDACT else OnLeak.STOP
