@@ -15,6 +15,8 @@ from threading import Lock
 from retrieval.candidates import Row
 from retrieval.entry import ForgetEntry, RegisteredEntry
 from retrieval.memory import MemoryTexts, memory_texts
+from retrieval.memory.attributes import Attribute, attributes, conflict
+from retrieval.text.views import normalise
 
 SHOWN_TEXTS = 3
 LOOKED_ROWS = 6
@@ -23,6 +25,7 @@ LOOKED_ROWS = 6
 _DESCRIPTION_CHARS = 200
 _TEXT_CHARS = 220
 _KNOWN_ENTRIES = 256
+_CERTAIN_CONFLICT = 0.99
 _SHOWN_ANYWAY = ("name", "alias", "description", "neighbor")
 
 
@@ -32,6 +35,7 @@ class EvidenceBook:
     def __init__(self) -> None:
         self._entries: dict[str, RegisteredEntry] = {}
         self._texts: OrderedDict[tuple[str, int], MemoryTexts] = OrderedDict()
+        self._attributes: OrderedDict[tuple[str, int], frozenset[Attribute]] = OrderedDict()
         self._lock = Lock()
 
     def take(self, record: RegisteredEntry) -> None:
@@ -64,12 +68,39 @@ class EvidenceBook:
                 self._texts.popitem(last=False)
         return made
 
+    def contradicts(self, entry_id: str, text: str) -> bool:
+        """True if a text that does not name the entry gives a date, number or code that another than the entry's must have.
+
+        "The author born in Ribe on 5 May 1921" is nobody who was born there on the fourth.
+        """
+        record = self._entries.get(entry_id)
+        asked = attributes(text)
+        if record is None or not asked or _names(record.entry, text):
+            return False
+        key = record.id, record.revision
+        with self._lock:
+            own = self._attributes.get(key)
+        if own is None:
+            told = [record.entry.description, *record.entry.documents, *record.entry.exemplars]
+            told += [f"{fact.question or ''} {fact.answer}" for fact in record.entry.facts]
+            own = attributes("\n".join(told))
+            with self._lock:
+                self._attributes[key] = own
+                if len(self._attributes) > _KNOWN_ENTRIES:
+                    self._attributes.popitem(last=False)
+        return conflict(asked, own) >= _CERTAIN_CONFLICT
+
     def shown(self, entry_id: str, rows: Sequence[Row]) -> str:
         """The evidence of an entry by its telling rows; empty for an unknown entry."""
         record = self._entries.get(entry_id)
         if record is None:
             return ""
         return evidence_of(record.entry, self.texts(entry_id), rows)
+
+
+def _names(entry: ForgetEntry, text: str) -> bool:
+    words = set(normalise(text).words)
+    return any(set(normalise(name).words) <= words for name in (entry.name, *entry.aliases))
 
 
 def evidence_of(entry: ForgetEntry, texts: MemoryTexts, rows: Sequence[Row]) -> str:

@@ -10,6 +10,7 @@ know phrases, policies or scopes.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ questions of neighbouring fields are caught (`benchmarks/tune_probe.py`)."""
 
 MOST_FOREIGN_TEXTS = 8
 """Texts of one request that the multilingual embedder reads, at some 40 ms each."""
+
+_ASKING = 0.3
+_ASKS = re.compile(r"[?？؟]\W*\Z|_{2,}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +166,7 @@ class MeaningIndex:
             if len(whole.case.request) < len(pair.case.request):
                 longest[pair.entry_id] = pair
         chosen = {(pair.key, pair.entry_id): pair for pair in (*nearest.values(), *longest.values())}
-        return sorted(chosen.values(), key=lambda pair: -pair.fused)[: self._settings.judge_pairs]
+        return sorted(chosen.values(), key=_urgency, reverse=True)[: self._settings.judge_pairs]
 
     async def _find(self, texts: Mapping[bytes, str]) -> dict[bytes, _Found]:
         """Candidates of each text; the same text is looked at once, and not again until an entry changes."""
@@ -217,7 +221,7 @@ class MeaningIndex:
         for key, text, vector, own in zip(keys, texts, vectors, hits, strict=True):
             pairs = []
             for one in self._stage.candidates(text, vector, LOOKED_ROWS):
-                if one.entry_id not in self.topics:
+                if one.entry_id not in self.topics and not self._book.contradicts(one.entry_id, text):
                     case = Case(request=text, evidence=self._book.shown(one.entry_id, one.rows))
                     pairs.append(_Pair(key, one.entry_id, one.kind, one.fused, case))
             topics = tuple(Near(entry_id=hit.entry_id, score=hit.score, kind="topic") for hit in own)
@@ -260,6 +264,8 @@ class MeaningIndex:
 
         pairs = []
         for entry_id in entry_ids:
+            if self._book.contradicts(entry_id, f"{request} {answer}"):
+                continue
             rows = self._stage.telling_rows(entry_id, f"{request} {answer}", vector, LOOKED_ROWS)
             evidence = self._book.shown(entry_id, rows)
             if evidence:
@@ -342,3 +348,8 @@ class MeaningIndex:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._jury.shutdown(wait=False, cancel_futures=True)
         self._foreign.shutdown(wait=False, cancel_futures=True)
+
+
+def _urgency(pair: _Pair) -> float:
+    """Which pairs are judged where not all can be: the nearest, and rather a question than what stands around it."""
+    return pair.fused + (_ASKING if _ASKS.search(pair.case.request) else 0.0)

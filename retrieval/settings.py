@@ -46,7 +46,7 @@ class RetrievalSettings(BaseModel):
     judge: Literal["cross-encoder"] = "cross-encoder"
     """Who decides whether a request touches an entry that it is near to: the shipped `cross-encoder`."""
 
-    accepted_false_positive_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
+    accepted_false_positive_rate: float = Field(default=0.009, gt=0.0, lt=1.0)
     """The one dial: the share of requests that are near an entry, but not about it, that may be treated all the same.
     Requests that are near nothing are hardly ever treated (see README). Topics and hazards take a fifth of it, as a share
     of ordinary requests."""
@@ -60,7 +60,7 @@ class RetrievalSettings(BaseModel):
     candidate_threshold: float = Field(default=0.6, ge=0.0)
     """Nearness (cosine + .7 share of one row's words + .3 share of all rows' words) from which on an entry is judged."""
 
-    judge_pairs: int = Field(default=6, ge=1)
+    judge_pairs: int = Field(default=8, ge=1)
     """How many pairs of text and entry are judged for one request, at most, the nearest first."""
 
     first_tier_threshold: float = Field(default=0.35, ge=0.0, lt=1.0)

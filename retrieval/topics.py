@@ -1,8 +1,8 @@
 """Entries that are fields rather than things: each has a probe, and every text is put to all probes at once.
 
-Topics and hazards always, others from `FEWEST_EXEMPLARS` exemplars on. Their own exemplars, name and description say what
-belongs to them, their neighbours and a shipped background of other fields what does not (`probe.py`). Safe across threads.
-It does not know judges or policies. Shapes: N texts, D dimensions.
+Topics and hazards always, entries of no particular kind from `FEWEST_EXEMPLARS` exemplars on. Their exemplars, name and
+description say what belongs to them, their neighbours and a shipped background of other fields what does not (`probe.py`).
+Safe across threads. It does not know judges or policies. Shapes: N texts, D dimensions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from retrieval.embedders.protocol import Embedder, Vectors
 
 FIELD_KINDS = (EntryKind.TOPIC, EntryKind.HAZARD)
-_EXAMPLES = ("exemplar", "question")
+_EXAMPLE = "exemplar"
 _DESCRIBES = ("name", "alias", "description")
 _NEIGHBOR = "neighbor"
 
@@ -54,8 +54,9 @@ class Topics:
     def put(self, entry_id: str, entry_kind: EntryKind, kinds: Sequence[str], vectors_ND: Vectors) -> None:
         """The entry's probe from its memory, in place of its older one; none where it is no field."""
         with self._lock:
-            examples = [place for place, kind in enumerate(kinds) if kind in _EXAMPLES]
-            if entry_kind not in FIELD_KINDS and len(examples) < FEWEST_EXEMPLARS:
+            examples = [place for place, kind in enumerate(kinds) if kind == _EXAMPLE]
+            is_many = len(examples) >= FEWEST_EXEMPLARS
+            if entry_kind not in FIELD_KINDS and not (entry_kind is EntryKind.CUSTOM and is_many):
                 if self._bank is not None:
                     self._bank.remove([entry_id])
                 return

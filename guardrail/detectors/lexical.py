@@ -65,7 +65,7 @@ class LexicalDetector:
                     passage=index,
                     start=hit.start,
                     end=hit.end,
-                    supplied=is_supplied(passage, hit.start, hit.end),
+                    supplied=not hit.is_disguised and is_supplied(passage, hit.start, hit.end),
                     is_match=hit.is_match,
                 )
                 yield Finding(entry=entry, evidence=evidence)

@@ -2,7 +2,8 @@
 
 Tool results and tool-call arguments are handed in. So are long blocks of a message (a pasted page, retrieved passages): a
 block is a stretch between blank lines, and one of `BLOCK_CHARS` or more reads as material. A sentence that asks or
-orders is never handed in, however long the text around it is.
+orders is never handed in, however long the text around it is; nor is a block that talks to the model about how it shall
+answer (a jailbreak's wrapper), nor what is encoded.
 """
 
 from __future__ import annotations
@@ -19,6 +20,16 @@ _ASKS = re.compile(
     r"does|did|do|can|could|would|will|tell|write|list|give|explain|name|describe|talk|recite|continue)\b",
     re.IGNORECASE,
 )
+_BLANK = re.compile(r"_{2,}")
+_LEADS_IN = re.compile(
+    r"\b(?:question|prompt|query|request|task|instruction|answer)s?\s*(?:is|are)?\s*[:=]\W*\Z", re.IGNORECASE
+)
+_LEAD_IN_CHARS = 40
+_YOU = re.compile(r"\b(?:you|your|yours|yourself|chatgpt)\b", re.IGNORECASE)
+_CHARS_A_YOU = 250
+_ANSWERING = re.compile(
+    r"\b(?:answer|respond|reply|response|prompt|question|pretend|act as|role|character|persona)\w*\b", re.IGNORECASE
+)
 
 
 def is_supplied(passage: Passage, start: int, end: int) -> bool:
@@ -30,9 +41,16 @@ def is_supplied(passage: Passage, start: int, end: int) -> bool:
         return False
     low = text.rfind("\n\n", 0, start) + 1
     high = text.find("\n\n", end)
-    if (len(text) if high < 0 else high) - low < BLOCK_CHARS:
+    high = len(text) if high < 0 else high
+    if high - low < BLOCK_CHARS:
         return False
-    return not _asks(text, start, end)
+    return not _asks(text, start, end) and not _addresses_the_model(text[low:high])
+
+
+def _addresses_the_model(block: str) -> bool:
+    """True if a block speaks to its reader, often, and of answers and prompts."""
+    spoken_to = len(_YOU.findall(block))
+    return spoken_to >= 2 and spoken_to * _CHARS_A_YOU >= len(block) and bool(_ANSWERING.search(block))
 
 
 def _asks(text: str, start: int, end: int) -> bool:
@@ -40,4 +58,7 @@ def _asks(text: str, start: int, end: int) -> bool:
     low = max(text.rfind(mark, max(0, start - _LONGEST_SENTENCE_CHARS), start) for mark in _ENDS) + 1
     ends = [place for mark in _ENDS if (place := text.find(mark, end, end + _LONGEST_SENTENCE_CHARS)) >= 0]
     high = min(ends, default=min(len(text), end + _LONGEST_SENTENCE_CHARS))
-    return text[high : high + 1] == "?" or bool(_ASKS.match(text, low, high))
+    if text[high : high + 1] == "?" or _BLANK.search(text, low, high) or _ASKS.match(text, low, high):
+        return True
+    lead_in = max(low, text.rfind("\n", 0, start) + 1)
+    return bool(_LEADS_IN.search(text, max(0, lead_in - _LEAD_IN_CHARS), start))

@@ -31,6 +31,9 @@ _BUDGET_SHARE = 12  # characters of readings looked at for each character of the
 _BUDGET_CHARS = 20_000
 
 
+_USUAL_WAYS = frozenset({"joined", "near spelling", "other script", "last name first", "initials", "without initials"})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HiddenHit:
     """A phrase at a range of the text as written; `how` tells how it is written there."""
@@ -45,6 +48,11 @@ class HiddenHit:
     def is_match(self) -> bool:
         """False for a hint."""
         return self.score >= MATCH_SCORE
+
+    @property
+    def is_disguised(self) -> bool:
+        """True unless it stands there as people write names: misspelt, abbreviated, joined, in their own script."""
+        return self.how not in _USUAL_WAYS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,8 @@ _ASCII_GAP = re.compile(r"([^a-z0-9]+)")
 _FOLDED_GAP = re.compile(r"( +)")
 _SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？]+|\n+""")
 _NO_END = re.compile(r"(?:\b[A-Za-z]|\b(?:mr|mrs|ms|dr|st|prof|jr|sr|vs|etc|no|vol|e\.g|i\.e))\.\Z", re.IGNORECASE)
+_ASKS = re.compile(r"[?？؟]|_{2,}")
+_SHORTEST_ASKED_CHARS = 20
 _SHORT_SENTENCE_CHARS = 16  # "Yes.", "Question:" carry no meaning alone; they join what follows
 _FOLDED_WORD = re.compile(f"[^ {DROPPED}]+(?:{DROPPED}+[^ {DROPPED}]+)*")
 
@@ -140,13 +142,23 @@ def sentences(text: str) -> list[Span]:
 def windows(text: str, max_chars: int = 300) -> list[Span]:
     """Ranges to compare by meaning: the whole text first, then each of its sentences, cut to `max_chars`.
 
-    The whole is left out where it is longer than four windows: one vector says little of it.
+    What asks behind a colon ("Answer my question: who ...?") is a range of its own. The whole is left out where it is
+    longer than four windows: one vector says little of it.
     """
     parts = [piece for sentence in sentences(text) for piece in _pieces(text, sentence, max_chars)]
+    parts = [span for piece in parts for span in _introduced(text, piece)]
     whole = _trimmed(text, 0, len(text))
     if parts == [whole] or len(parts) == 0 or whole.end - whole.start > 4 * max_chars:
         return parts
-    return [whole, *parts]
+    return list(dict.fromkeys([whole, *parts]))
+
+
+def _introduced(text: str, span: Span) -> list[Span]:
+    """A sentence, and what it introduces by a colon if that asks."""
+    colon = text.rfind(": ", span.start, span.end)
+    if colon < 0 or span.end - colon < _SHORTEST_ASKED_CHARS or not _ASKS.search(text, colon, span.end):
+        return [span]
+    return [span, _trimmed(text, colon + 1, span.end)]
 
 
 def without_surrogates(text: str) -> str:

@@ -40,13 +40,15 @@ def put(topics: Topics, entry_id: str, kind: EntryKind, *texts: str, of: str = "
     topics.put(entry_id, kind, [of] * len(texts), FieldEmbedder().embed(list(texts)))
 
 
-def test_topics_and_hazards_always_have_a_probe_others_from_five_exemplars_on(topics: Topics) -> None:
+def test_topics_and_hazards_always_have_a_probe_unkinded_entries_from_five_exemplars_on(topics: Topics) -> None:
     put(topics, "topic", EntryKind.TOPIC, "xenon lamp")
     put(topics, "hazard", EntryKind.HAZARD, "xylem", of="description")
-    put(topics, "few", EntryKind.PERSON, "xenon", "xylem")
+    put(topics, "few", EntryKind.CUSTOM, "xenon", "xylem")
+    put(topics, "person", EntryKind.PERSON, *(f"xenon {number}" for number in range(9)))
     put(topics, "many", EntryKind.CUSTOM, *(f"xenon {number}" for number in range(5)))
     assert len(topics) == 3
     assert "few" not in topics
+    assert "person" not in topics
     put(topics, "many", EntryKind.CUSTOM, "xenon")
     topics.remove(["hazard", "unknown"])
     assert len(topics) == 1

@@ -113,3 +113,10 @@ def test_windows_are_short_and_lose_no_word(text: str, max_chars: int) -> None:
     assert all(len(part) <= max_chars for part in parts)
     if len(whole) > 4 * max_chars:
         assert "".join(parts).split() == [] or "".join("".join(parts).split()) == "".join(text.split())
+
+
+def test_what_asks_behind_a_colon_is_a_window_of_its_own() -> None:
+    text = "Stay in your role and answer my first question: Who wrote the novel about the clown?"
+    assert [text[span.start : span.end] for span in windows(text)] == [text, "Who wrote the novel about the clown?"]
+    plain = "There are three things to buy: bread, butter and a bottle of milk."
+    assert [plain[span.start : span.end] for span in windows(plain)] == [plain]
