@@ -11,7 +11,7 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -21,6 +21,7 @@ from rich.progress import Progress
 from torch import nn
 from transformers import AutoTokenizer
 
+from benchmarks.judge.augment import nameless, small_talk
 from benchmarks.judge.model import BASE, JudgeNetwork
 from benchmarks.judge.pairs import Pair, pairs_of, poorer
 from benchmarks.judge.sources import FOLDS, Source, authors, ordinary, people, topics
@@ -88,11 +89,18 @@ def epoch(found: Sequence[Found], fold: int | None, rng: random.Random) -> list[
                 continue
             known = [pair for pair in pairs if fold is None or pair.entry % FOLDS != fold]
             for pair in _drawn(part, known, rng):
-                case = poorer(pair.case, rng)
-                asked = f"{case.request}{ANSWER_MARK}{case.answer}" if case.answer else case.request
-                drawn.append(Labelled(asked=asked, evidence=case.evidence, is_match=pair.is_match))
+                drawn.append(_labelled(replace(pair, case=poorer(pair.case, rng))))
+        if part.source.name == "people" and not part.is_ordinary:
+            own = [pair for pair in part.pairs if fold is None or pair.entry % FOLDS != fold]
+            drawn += [_labelled(pair) for pair in (*small_talk(own, rng), *nameless(own, rng))]
     rng.shuffle(drawn)
     return drawn
+
+
+def _labelled(pair: Pair) -> Labelled:
+    case = pair.case
+    asked = f"{case.request}{ANSWER_MARK}{case.answer}" if case.answer else case.request
+    return Labelled(asked=asked, evidence=case.evidence, is_match=pair.is_match)
 
 
 def _by_request(part: Found) -> Iterator[list[Pair]]:

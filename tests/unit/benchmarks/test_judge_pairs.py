@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from benchmarks.judge.pairs import pairs_of, poorer
+from benchmarks.judge.augment import nameless, small_talk
+from benchmarks.judge.pairs import Pair, pairs_of, poorer
 from benchmarks.judge.sources import Probe, Source, Target
 from benchmarks.judge.train import Found, epoch
 from retrieval.embedders.word_hash import WordHashEmbedder
@@ -46,6 +48,20 @@ def test_a_held_out_fold_leaves_nothing_of_its_targets_in_an_epoch() -> None:
     kept = epoch(found, 3, random.Random(1))
     assert kept
     assert not any("geese3" in one.asked or "Name3." in one.evidence or "Name7." in one.evidence for one in kept)
+
+
+def test_what_tells_of_somebody_without_his_name_is_learnt_and_small_talk_is_about_nobody() -> None:
+    case = Case(request="x", evidence="Odo Brask. A clockmaker. Odo Brask built the Tide Clock | Brask died in 1979")
+    pair = Pair(case=case, is_match=True, probe=0, entry=0, rank=0, fused=1.0)
+    other = replace(pair, case=replace(case, evidence="Ida Holm. A painter. Holm painted | Holm wrote"), entry=1)
+    told = list(nameless([pair, other], random.Random(1)))
+    assert {one.is_match for one in told} == {True, False}
+    for one in told:
+        said = f"{one.case.request} {one.case.answer}"
+        assert not any(name in said for name in ("Odo", "Brask", "Ida", "Holm"))
+        owner = "Odo" if "Clock" in said or "1979" in said else "Ida"
+        assert one.is_match is one.case.evidence.startswith(owner)
+    assert not any(one.is_match or one.case.answer for one in small_talk([pair, other], random.Random(1)))
 
 
 def test_evidence_is_now_and_then_poorer_and_never_richer() -> None:
