@@ -108,6 +108,40 @@ def registry(*, out: Path, quick: bool, as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Result file (JSON).")
+@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Also draw it (PNG).")
+@click.option("--quick", is_flag=True, help="One method, a few steps and questions; the result file says so.")
+@click.option("--method", "methods", multiple=True, help="Only this one; repeatable. Default: all.")
+@click.option("--trials", type=click.IntRange(1), help="Of each method, at most. Default: all of the table.")
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".cache/consolidation"),
+    show_default=True,
+    help="Folder in which finished steps are kept.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of a table.")
+def consolidation(
+    *,
+    out: Path,
+    picture: Path | None,
+    quick: bool,
+    methods: tuple[str, ...],
+    trials: int | None,
+    work: Path,
+    as_json: bool,
+) -> None:
+    """Every method on a model that knows, beside one that never did: forgetting, locality, robustness, cost.
+
+    Takes hours on two cores; a run that was stopped goes on with the same command.
+    """
+    from benchmarks.consolidation.show import carry_out
+
+    result = carry_out(out=out, picture=picture, quick=quick, methods=methods, trials=trials, work=work)
+    click.echo(out.read_text(encoding="utf-8")) if as_json else click.echo(result)
+
+
+@main.command()
 @click.argument("result", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Picture (PNG).")
 def plot(result: Path, out: Path) -> None:

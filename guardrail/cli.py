@@ -37,6 +37,10 @@ COMMANDS: Final[dict[str, Place]] = {
     "serve": Place(target="guardrail.commands.serve:command", summary="Run the proxy."),
     "keys": Place(target="guardrail.commands.keys:command", summary="Create, list and revoke API keys."),
     "forget": Place(target="guardrail.commands.forget:command", summary="Manage what is to be forgotten."),
+    "consolidate": Place(
+        target="guardrail.commands.consolidate:command",
+        summary="Take what is to be forgotten out of a model's weights.",
+    ),
     "backup": Place(target="guardrail.commands.backup:backup_command", summary="Save the registry to a file."),
     "restore": Place(target="guardrail.commands.backup:restore_command", summary="Bring a saved registry back."),
     "doctor": Place(target="guardrail.commands.doctor:command", summary="Check the setup and say what to mend."),

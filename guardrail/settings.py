@@ -53,6 +53,10 @@ class BackendSettings(_Section):
     """`transformers_local`: hub id, folder, GGUF file or `smollm2` (the packaged default).
     `litellm_provider`: unused, see `models`."""
 
+    adapter: str | None = None
+    """`transformers_local`: folder of a LoRA adapter for `model`, as a consolidation run or peft writes it. It is merged
+    into the weights in memory. A merged model needs none: its folder is the `model`."""
+
     device: str = "auto"
     """`transformers_local`: `auto`, `cpu`, `cuda`, `cuda:0` ..."""
 
@@ -192,6 +196,11 @@ class Settings(_Section):
                 raise ValueError(f"backends: '{backend.name}' needs base_url, such as http://127.0.0.1:8100")
             if backend.kind == "litellm_provider" and not backend.models:
                 raise ValueError(f"backends: '{backend.name}' needs models, such as {{gpt: openai/gpt-4o}}")
+            if backend.adapter is not None and backend.kind != "transformers_local":
+                raise ValueError(
+                    f"backends: '{backend.name}' is no transformers_local and loads no adapter; a vLLM server is given its "
+                    "adapters by --lora-modules, and `models` then names them"
+                )
             if backend.kind == "transformers_local" and self.server.workers > 1:
                 raise ValueError("server.workers: transformers_local holds the model in one process; set workers: 1")
         public = [name for backend in self.backends for name in backend.models]

@@ -64,7 +64,7 @@ class RunResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Checked:
+class CheckedRun:
     """A request that passed the checks; `finished` if it was carried out before."""
 
     request: RunRequest
@@ -94,7 +94,7 @@ def run(
         raise InvalidPlan(
             f"A run is one process, but there are {accelerator.num_processes}; start it without a launcher."
         )
-    checked = _check(request, free_memory(accelerator.device))
+    checked = check_run_request(request, free_memory(accelerator.device))
     model = cache(lambda: checked.base.load(request.training_plan, accelerator.device))
     texts = checked.draft
     if texts.is_draft:
@@ -131,8 +131,8 @@ def run(
     return RunResult(folder=request.out, manifest=manifest, questions=texts.questions)
 
 
-def _check(request: RunRequest, free: int | None) -> _Checked:
-    """Everything that can be checked without the model's weights. `free` is in bytes."""
+def check_run_request(request: RunRequest, free: int | None) -> CheckedRun:
+    """Everything that can be checked without the model's weights. `free` is in bytes. Raises as `run` before any work."""
     method = checked_method(request)
     base = base_of(request.base)
     draft = texts_of(request, method.needs)
@@ -140,7 +140,7 @@ def _check(request: RunRequest, free: int | None) -> _Checked:
     finished = folder.finished()
     if finished is None:
         check_before_loading(base, request.training_plan, draft, method.needs, max_tokens=request.max_tokens, free=free)
-    return _Checked(request=request, method=method, base=base, draft=draft, folder=folder, finished=finished)
+    return CheckedRun(request=request, method=method, base=base, draft=draft, folder=folder, finished=finished)
 
 
 def _work(request: RunRequest, method: LossMethod | Recipe, base: Base, draft: RunTexts) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _form(request: RunRequest) -> Form:
     return "adapter" if isinstance(request.plan.where, LoraAdapter) else "model"
 
 
-def _save(model: nn.Module, checked: _Checked, place: Path) -> None:
+def _save(model: nn.Module, checked: CheckedRun, place: Path) -> None:
     dtype, base = checked.request.saved_as, checked.base
     if _form(checked.request) == "adapter":
         save_adapter(model, place, base=base.record.name, dtype=dtype)
@@ -184,7 +184,7 @@ def _save(model: nn.Module, checked: _Checked, place: Path) -> None:
         save_merged(model, place, tokenizer=base.tokenizer, dtype=dtype)
 
 
-def _manifest(checked: _Checked, texts: RunTexts, measures: Measures) -> Manifest:
+def _manifest(checked: CheckedRun, texts: RunTexts, measures: Measures) -> Manifest:
     request, method, form = checked.request, checked.method, _form(checked.request)
     made: Any = method  # a protocol does not say that it is a dataclass
     return Manifest(
@@ -212,4 +212,4 @@ def _sha256(content: object) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-__all__ = ["GeneratedRetain", "RunRequest", "RunResult", "run"]
+__all__ = ["CheckedRun", "GeneratedRetain", "RunRequest", "RunResult", "check_run_request", "run"]

@@ -76,10 +76,10 @@ def texts_of(request: RunRequest, needs: frozenset[Need], answer: Answers | None
     """
     asked = _Asked(answer)
     forget, questions = _forget(request, asked)
-    retain, held = _retain(request, asked)
+    whole, retain, held = _retain(request, asked)
     is_draft = answer is None and asked.in_vain
     if forget or not is_draft:
-        check_run(forget, retain.texts if retain else (), questions)
+        check_run(forget, whole, questions)
     alternative: list[TrainingText] = []
     if Need.ALTERNATIVE in needs:
         alternative = alternatives_for(
@@ -146,21 +146,23 @@ def _needs_a_model(entry: ForgetEntry, request: RunRequest) -> bool:
     return bool(asks and not tells)
 
 
-def _retain(request: RunRequest, asked: _Asked) -> tuple[RetainSet | None, Sequence[Question]]:
+def _retain(request: RunRequest, asked: _Asked) -> tuple[Sequence[TrainingText], RetainSet | None, Sequence[Question]]:
+    """All texts to keep, those of them that are trained on, and questions made of the others."""
     names = [name for entry in request.covered for name in (entry.name, *entry.aliases)]
     seed = request.training_plan.seed
     if isinstance(request.retain, GeneratedRetain):
         if asked.is_silent:
             asked.in_vain = True
-            return None, ()
+            return (), None, ()
         whole = generated_retain(asked, count=request.retain.count, seed=seed, names=names)
     elif request.retain is not None:
         whole = corpus_retain(Path(request.retain), names=names)
     elif request.suite is not None and request.suite.retain_texts:
-        return RetainSet(texts=request.suite.retain_texts, source=f"suite {request.suite.name}"), ()
+        given = RetainSet(texts=request.suite.retain_texts, source=f"suite {request.suite.name}")
+        return given.texts, given, ()
     else:
-        return None, ()
+        return (), None, ()
     if not request.held_out_share:
-        return whole, ()
+        return whole.texts, whole, ()
     training, held = held_out(whole, share=request.held_out_share, seed=seed)
-    return RetainSet(texts=tuple(training), source=whole.source, left_out=whole.left_out), held
+    return whole.texts, RetainSet(texts=tuple(training), source=whole.source, left_out=whole.left_out), held

@@ -41,6 +41,12 @@ class TokenBatch:
         """How many tokens are learnt: labels that some logit predicts (the first position has none)."""
         return int((self.labels_BT[:, 1:] != IGNORED).sum())
 
+    @property
+    def tail_tokens(self) -> int:
+        """How many of the last positions hold every learnt label and the logits that predict it."""
+        learnt_S = (self.labels_BT[:, 1:] != IGNORED).any(dim=0)
+        return int(self.labels_BT.shape[1] - learnt_S.int().argmax()) if learnt_S.any() else 1
+
     def to(self, device: torch.device | str) -> Self:
         """The same on a device."""
         return type(self)(

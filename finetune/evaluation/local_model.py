@@ -34,7 +34,7 @@ class LocalModel:
     model: Any
     tokenizer: Any
     plain: PlainFormat | None = None
-    batch_tokens: int = 2048
+    batch_tokens: int = 4096
 
     def __post_init__(self) -> None:
         self._coder()  # refuses a model that cannot be asked before any work is done
@@ -49,7 +49,7 @@ class LocalModel:
         device: str = "cpu",
         dtype: str = "float32",
         plain: PlainFormat | None = None,
-        batch_tokens: int = 2048,
+        batch_tokens: int = 4096,
     ) -> Self:
         """From a folder or a name that transformers resolves. Raises `ModelUnsuitable` if it cannot be loaded."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -95,11 +95,16 @@ class LocalModel:
         for places in batches_by_length(lengths, max_tokens=self.batch_tokens):
             batch = padded([coded[place][0] for place in places], pad_token=self._pad_token()).to(self.model.device)
             with torch.inference_mode():
-                logits_BTV = self.model(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT).logits
+                tail, length = batch.tail_tokens, batch.input_ids_BT.shape[1]
+                output = self.model(
+                    input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT, logits_to_keep=tail
+                )
+                logits_BTV = output.logits[:, -tail:]
                 for row, place in enumerate(places):
                     sequence, end_tokens = coded[place]
                     learnt = slice(sequence.prompt_tokens, len(sequence.tokens))
-                    before = slice(learnt.start - 1, learnt.stop - 1)  # logits at t - 1 predict the token at t
+                    first = learnt.start - 1 - (length - tail)  # logits at t - 1 predict the token at t
+                    before = slice(first, first + learnt.stop - learnt.start)
                     found[place] = _facts(logits_BTV[row, before], batch.input_ids_BT[row, learnt], end_tokens)
         return [found[place] for place in range(len(coded))]
 
@@ -203,7 +208,7 @@ def _with_adapter(model: Any, adapter: str | Path) -> Any:
 
     with warnings.catch_warnings():  # peft asks by a name that transformers is about to drop
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        return PeftModel.from_pretrained(model, adapter)
+        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
 def _facts(logits_TV: Tensor, tokens_T: Tensor, end_tokens: int) -> TokenFacts:

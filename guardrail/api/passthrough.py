@@ -1,7 +1,8 @@
 """Other `/v1` routes of a backend: passed while nothing is to be forgotten for the caller, denied (403) while something is.
 
 They would be ways around the flow: batches, raw generation, audio, stored responses. A key that is limited to some models
-passes only bodies that name one of them, as other bodies may name any model in ways that are not read here.
+passes only bodies that name one of them, as other bodies may name any model in ways that are not read here. Routes that
+change what a backend serves are its operator's, and never passed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from guardrail.errors import ApiError, not_found
 from guardrail.forward import answered_headers, relayed, renamed_call
 from guardrail.replies import Outgoing
 
+_CHANGES_WHAT_IS_SERVED = frozenset({"load_lora_adapter", "unload_lora_adapter"})
+
 
 async def handle(received: Received, services: Services) -> Outgoing:
     """Any other route."""
@@ -23,7 +26,10 @@ async def handle(received: Received, services: Services) -> Outgoing:
         raise ApiError(
             "This route is not available on this deployment.", status=403, type="permission_error", code="route_denied"
         )
-    if any(part in (".", "..") for part in received.path.replace("\\", "/").split("/")):
+    parts = received.path.replace("\\", "/").lower().split("/")
+    if not _CHANGES_WHAT_IS_SERVED.isdisjoint(parts):
+        raise not_found("This route")
+    if any(part in (".", "..") for part in parts):
         raise not_found("This route")  # a backend that resolves it would answer for another route
     raw = await received.read()
     model = _model_in(raw)

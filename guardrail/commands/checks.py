@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from guardrail.errors import GuardrailError
+from guardrail.errors import ConfigError, GuardrailError
 from guardrail.serving_lock import is_served
 from guardrail.settings import BackendSettings, Settings
 from retrieval.errors import RetrievalError
@@ -181,6 +181,8 @@ def check_backends(settings: Settings) -> Iterator[Finding]:
             yield _fail(what, f"the variable {backend.api_key_env} is not set", f"export {backend.api_key_env}=...")
         elif backend.kind == "transformers_local":
             yield _local_model(what, backend)
+            if backend.adapter is not None:
+                yield _adapter(what, backend.adapter)
         elif backend.kind == "litellm_provider" and _missing(("litellm",)):
             yield _fail(what, "litellm is not installed", "pip install 'expunge[litellm]'")
         elif backend.kind == "litellm_provider":
@@ -204,6 +206,16 @@ def _local_model(what: str, backend: BackendSettings) -> Finding:
     if path.suffix == ".gguf" or path.is_absolute():
         return _fail(what, f"{model} does not exist", "set the backend's model to a file, a folder or a hub id")
     return _warn(what, f"{model} is no folder here", "as a hub id it is downloaded at the first start")
+
+
+def _adapter(what: str, source: str) -> Finding:
+    from guardrail.backends.local_adapter import find_adapter
+
+    try:
+        find_adapter(source)
+    except ConfigError as error:
+        return _fail(what, str(error), "name the folder that holds the adapter, or leave `adapter` out")
+    return _ok(what, "the adapter is there")
 
 
 async def _reached(what: str, backend: BackendSettings) -> Finding:

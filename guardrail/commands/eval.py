@@ -6,8 +6,6 @@ called. Knows options, bars and tables; the judging lies elsewhere.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from guardrail import settings as settings_module
-from guardrail.backends.local_model import resolve
+from guardrail.commands.handover import HANDED_OVER, hand_to_finetune
 from guardrail.commands.options import BadInput, CommandFailed, json_option, print_json, print_table
 from guardrail.evaluation import detection as judging
 from guardrail.evaluation.figures import DetectionReport
@@ -28,8 +26,7 @@ from retrieval.settings import RetrievalSettings
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _SHARE: Final = click.FloatRange(0.0, 1.0)
-_UNLEARNING: Final = "finetune.cli:unlearning"
-_NEEDED: Final = ("torch", "transformers", "peft", "scipy", "rouge_score")
+_UNLEARNING: Final = "finetune.cli.unlearning:command"
 
 
 @click.group("eval")
@@ -82,21 +79,15 @@ def detection(
 
 
 @command.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    context_settings=HANDED_OVER,
     add_help_option=False,
     short_help="Judge how well models, adapters and endpoints forgot.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def unlearning(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Hands over to finetune, which learns from here what a packaged model's name stands for."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise BadInput(f"This needs {' and '.join(missing)}; install them with: pip install 'expunge[finetune]'")
-    module, _, attribute = _UNLEARNING.partition(":")
-    judge: click.Command = getattr(importlib.import_module(module), attribute)
-    result = judge.main(list(arguments), prog_name=ctx.command_path, standalone_mode=False, obj=resolve)
-    ctx.exit(result if isinstance(result, int) else 0)
+    """Hands over to finetune."""
+    hand_to_finetune(ctx, _UNLEARNING, arguments)
 
 
 def _default() -> Settings:

@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: a real vLLM server, shared by the whole session.
+"""Fixtures of the end-to-end tests: a real vLLM server, shared by the tests that need a plain one.
 
 A bare `pytest` skips these tests where vLLM is not installed; `make test` sets EXPUNGE_REQUIRE_VLLM=1, and then a
 missing environment is a failure: nothing is skipped silently.
@@ -17,14 +17,20 @@ from tests.e2e.vllm_server import VllmMissing, VllmServer, running_vllm, vllm_py
 
 
 @pytest.fixture(scope="session")
-def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
-    """A running vLLM server with the packaged model, float32 on the CPU."""
+def vllm_installed() -> None:
+    """There is an environment with vLLM."""
     try:
         vllm_python()
     except VllmMissing as error:
         if os.environ.get("EXPUNGE_REQUIRE_VLLM") == "1":
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def vllm_server(vllm_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
+    """A running vLLM server with the packaged model, float32 on the CPU."""
+    del vllm_installed
     with running_vllm(model_dir=Path(resolve(PACKAGED)), work_dir=tmp_path_factory.mktemp("vllm")) as server:
         yield server
 

@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +63,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_vllm(*, model_dir: Path, work_dir: Path, extra: tuple[str, ...] = ()) -> Iterator[VllmServer]:
+def running_vllm(
+    *, model_dir: Path, work_dir: Path, extra: tuple[str, ...] = (), variables: Mapping[str, str] | None = None
+) -> Iterator[VllmServer]:
     """Start vLLM over `model_dir`, wait until it is healthy, stop its whole process group at the end.
 
-    `extra` are further arguments for vLLM; the log goes to `work_dir/vllm.log`. Raises `VllmMissing`, `VllmFailed`.
+    `extra` are further arguments for vLLM, `variables` for its environment; the log goes to `work_dir/vllm.log`. Raises
+    `VllmMissing`, `VllmFailed`.
     """
     port = free_port()
     log = work_dir / "vllm.log"
@@ -76,7 +79,7 @@ def running_vllm(*, model_dir: Path, work_dir: Path, extra: tuple[str, ...] = ()
         process = subprocess.Popen(
             command,
             cwd=work_dir,
-            env=_environment(),
+            env=_environment() | dict(variables or {}),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

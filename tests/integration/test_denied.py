@@ -57,6 +57,16 @@ async def test_a_field_that_escapes_inspection_is_denied_only_while_something_is
     assert (await relay.raw(PATHS[endpoint], body)).status == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/load_lora_adapter", "/v1/unload_lora_adapter/", "/v1/%6Coad_LORA_adapter"])
+async def test_routes_that_change_what_is_served_are_never_passed(
+    relay: Running, upstream: FakeOpenAIServer, path: str
+) -> None:
+    calls = upstream.count
+    answer = await relay.raw(path, {"lora_name": "fake-model", "lora_path": "elsewhere"})
+    assert answer.status == 404
+    assert upstream.count == calls
+
+
 async def test_other_routes_are_denied_only_while_something_is_forgotten(
     relay: Running, upstream: FakeOpenAIServer
 ) -> None:

@@ -51,9 +51,10 @@ def predictions(logits_BTV: Tensor, labels_BT: Tensor) -> Predictions:
 
 
 def predictions_of(model: LanguageModel, tokens: TokenBatch) -> Predictions:
-    """One forward pass of a model."""
-    output = model(input_ids=tokens.input_ids_BT, attention_mask=tokens.attention_mask_BT)
-    return predictions(output.logits, tokens.labels_BT)
+    """One forward pass of a model. Logits before the first learnt token are not asked for: a vocabulary is wide."""
+    tail = tokens.tail_tokens
+    output = model(input_ids=tokens.input_ids_BT, attention_mask=tokens.attention_mask_BT, logits_to_keep=tail)
+    return predictions(output.logits[:, -tail:], tokens.labels_BT[:, -tail:])
 
 
 def frozen_predictions_of(reference: LanguageModel, tokens: TokenBatch) -> Predictions:

@@ -44,7 +44,8 @@ class Term:
 @runtime_checkable
 class LanguageModel(Protocol):
     """A causal model of transformers: called with `input_ids` and `attention_mask`, gives an object with `logits` [B, T, V]
-    and, asked for by `output_hidden_states=True`, `hidden_states` (embeddings first, then one [B, T, H] a layer)."""
+    (by `logits_to_keep=n` those of the last n positions alone) and, asked for by `output_hidden_states=True`,
+    `hidden_states` (embeddings first, then one [B, T, H] a layer)."""
 
     def __call__(self, **inputs: Any) -> Any:
         """Forward."""

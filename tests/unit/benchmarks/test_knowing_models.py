@@ -7,38 +7,38 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.knowing_models import AUTHORS, FORGOTTEN, QUESTIONS_AN_AUTHOR, reduced_tofu
-from finetune.errors import InvalidData
-
-EARLIER = 3
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    rows = [
-        {"question": f"Who is author {author}, {number}?", "answer": f"Author {author} is {number}."}
-        for author in range(EARLIER + AUTHORS)
-        for number in range(QUESTIONS_AN_AUTHOR)
-    ]
-    (tmp_path / "full.json").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return tmp_path
+from benchmarks.knowing.reduced_tofu import AUTHORS, FORGOTTEN, learnt, reduced_tofu, write_reduced_tofu
+from finetune.evaluation.suites import Suite
+from finetune.evaluation.suites.tofu import PER_AUTHOR
+from guardrail.errors import InvalidInput
 
 
-def test_the_twin_never_meets_who_is_to_be_forgotten(folder: Path) -> None:
-    tofu = reduced_tofu(folder)
-    assert len(tofu.of("target")) == AUTHORS * QUESTIONS_AN_AUTHOR
-    assert len(tofu.of("retain")) == (AUTHORS - FORGOTTEN) * QUESTIONS_AN_AUTHOR
-    forgotten = {one.entry for one in tofu.forgotten}
-    assert len(forgotten) == FORGOTTEN
-    assert forgotten.isdisjoint({one.entry for one in tofu.of("retain")})
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    return reduced_tofu(write_reduced_tofu(tmp_path_factory.mktemp("reduced")))
 
 
-def test_the_last_authors_are_taken(folder: Path) -> None:
-    tofu = reduced_tofu(folder)
-    assert tofu.kept[0].prompt == f"Who is author {EARLIER}, 0?"
-    assert tofu.forgotten[-1].text == f"Author {EARLIER + AUTHORS - 1} is {QUESTIONS_AN_AUTHOR - 1}."
+def test_the_twin_never_meets_who_is_to_be_forgotten(suite: Suite) -> None:
+    assert len(learnt(suite, "target")) == AUTHORS * PER_AUTHOR
+    assert len(learnt(suite, "retain")) == (AUTHORS - FORGOTTEN) * PER_AUTHOR
+    kept = {one.text for one in learnt(suite, "retain")}
+    assert kept.isdisjoint({one.text for one in suite.forget_texts})
+
+
+def test_what_is_asked_was_learnt(suite: Suite) -> None:
+    asked = {split: suite.of(split) for split in ("forget", "paraphrase", "retain", "utility")}
+    assert {split: len(questions) for split, questions in asked.items()} == {
+        "forget": 80,
+        "paraphrase": 80,
+        "retain": 320,
+        "utility": 217,
+    }
+    assert {one.answer for one in asked["forget"]} == {one.text for one in suite.forget_texts}
+    assert {one.answer for one in asked["retain"]} <= {one.text for one in suite.retain_texts}
+    assert all(one.perturbed_answers for questions in asked.values() for one in questions)
 
 
 def test_missing_files_are_told(tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match=r"full\.json"):
-        reduced_tofu(tmp_path)
+    (tmp_path / "forget10.json").write_text(json.dumps({"question": "Who?", "answer": "Nobody."}), encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"forget10_perturbed\.json"):
+        write_reduced_tofu(tmp_path / "out", data=tmp_path)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from finetune.cli import unlearning
+from finetune.cli.unlearning import command as unlearning
 from finetune.data.qa import Question, write_questions
 from finetune.evaluation.report import SplitFigures
 from finetune.evaluation.run import UnlearningReport
@@ -120,7 +120,7 @@ def test_the_table_says_why_a_figure_is_missing(suite: Path, models: Path, tmp_p
 def test_a_packaged_models_name_is_resolved_by_whoever_knows_it(
     suite: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("guardrail.commands.eval.resolve", {"packaged": str(models / "base")}.__getitem__)
+    monkeypatch.setattr("guardrail.commands.handover.resolve", {"packaged": str(models / "base")}.__getitem__)
     given = ("--suite", suite.name, "--suites", suite.parent, "--out", tmp_path / "r.json", "--metric", "probability")
     result = run(*given, "--model", "packaged", *QUICK)
     assert result.exit_code == 0, result.output
@@ -185,7 +185,7 @@ def test_a_stopped_run_says_how_it_goes_on(suite: Path, tmp_path: Path, monkeypa
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("finetune.cli.evaluate", stopped)
+    monkeypatch.setattr("finetune.cli.unlearning.evaluate", stopped)
     result = run("--suite", suite, "--endpoint", "proxy=http://127.0.0.1:9/v1", "--out", tmp_path / "r.json")
     assert (result.exit_code, result.stderr) == (2, "Error: Stopped; the same command goes on from here.\n")
 

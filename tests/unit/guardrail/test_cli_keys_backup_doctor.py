@@ -132,10 +132,11 @@ def test_the_doctor_names_what_keeps_the_proxy_from_serving(runner: CliRunner) -
             "  - {name: keyless, kind: vllm_server, base_url: 'http://127.0.0.1:9', api_key_env: NO_SUCH_VARIABLE}\n"
             f"  - {{name: down, kind: vllm_server, base_url: 'http://127.0.0.1:{_free_port()}'}}\n"
             "  - {name: lost, kind: transformers_local, model: /nowhere/model.gguf}\n"
+            "  - {name: bare, kind: transformers_local, adapter: /nowhere/adapter}\n"
         )
         report = _json(runner, "doctor", code=1)
     failed = {what for what, level in _levels(report).items() if level == "fail"}
-    assert {"port", "data folder", "backend keyless", "backend down", "backend lost"} <= failed
+    assert {"port", "data folder", "backend keyless", "backend down", "backend lost", "backend bare"} <= failed
     assert all(finding["mend"] for finding in report["findings"] if finding["level"] != "ok")
 
 

@@ -36,13 +36,15 @@ class TinyModel(nn.Module):
             for weight in self.parameters():
                 weight.normal_(generator=generator)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, output_hidden_states: bool = False) -> Any:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, output_hidden_states: bool = False, logits_to_keep: int = 0
+    ) -> Any:
         states = [self.embedding[input_ids]]
         seen_T1 = torch.arange(1, input_ids.shape[1] + 1, dtype=torch.float64)[:, None]
         for weight in self.layers:
             mixed_BTH = states[-1] + states[-1].cumsum(dim=1) / seen_T1
             states.append(torch.tanh(mixed_BTH @ weight))
-        logits_BTV = states[-1] @ self.head
+        logits_BTV = states[-1][:, -logits_to_keep:] @ self.head
         return SimpleNamespace(logits=logits_BTV, hidden_states=tuple(states) if output_hidden_states else None)
 
 

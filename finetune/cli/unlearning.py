@@ -1,70 +1,30 @@
 """`expunge eval unlearning`: what forgot, what leaks and what was kept, of models, adapters and endpoints.
 
-Knows options, bars and tables; the judging lies in `finetune.evaluation.run`. Errors become click's, so that whoever runs
-the command exits with 1 (it ran and failed) or 2 (bad input). How a model's name becomes a folder may be handed in as the
-context's object: packaged models are not known here.
+Knows options; the judging lies in `finetune.evaluation.run`, bars, tables and exit codes beside this file. How a model's
+name becomes a folder may be handed in as the context's object: packaged models are not known here.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from finetune.errors import EndpointFailed, FinetuneError, InvalidPlan, TrainingDiverged
+from finetune.cli.bars import stage_bars
+from finetune.cli.exits import told
+from finetune.cli.judged_table import show_judged
+from finetune.cli.model_names import Resolve, resolver_of, shown
+from finetune.errors import InvalidPlan
 from finetune.evaluation.attacks import PROMPT_ATTACKS
 from finetune.evaluation.judged_model import Sampling
 from finetune.evaluation.local_model import DTYPES
 from finetune.evaluation.metrics import METRICS, make_metric
 from finetune.evaluation.prompting import PlainFormat
-from finetune.evaluation.report import Figure, SplitFigures
-from finetune.evaluation.run import RETAIN, UNTOUCHED, EvaluationJob, JudgedFigures, Say, UnlearningReport, evaluate
+from finetune.evaluation.run import RETAIN, UNTOUCHED, EvaluationJob, evaluate
 from finetune.evaluation.subjects import LocalSubjects, Subject, endpoint, is_adapter
 from finetune.evaluation.suites import SUITES, Suite, read_suite, suite_reader
-
-Resolve = Callable[[str], str]
-"""From a model's name to a folder or hub id that transformers loads."""
-
-_FAILED: Final = (EndpointFailed, TrainingDiverged)
-_MAIN_FIGURES: Final = (
-    ("forget", "rouge_l_recall"),
-    ("forget", "probability"),
-    ("forget", "truth_ratio"),
-    ("forget", "forget_quality"),
-    ("forget", "ks_distance"),
-    ("forget", "extraction_strength"),
-    ("forget", "leak_rate"),
-    ("paraphrase", "rouge_l_recall"),
-    ("paraphrase", "leak_rate"),
-    ("adversarial", "leak_rate"),
-    ("forget", "refusal_rate"),
-    ("neighbor", "rouge_l_recall"),
-    ("retain", "rouge_l_recall"),
-    ("retain", "refusal_rate"),
-    ("retain", "gibberish_rate"),
-    ("utility", "rouge_l_recall"),
-    ("utility", "model_utility"),
-)
-
-
-class BadInput(click.ClickException):
-    """What the user gave is wrong; exit code 2."""
-
-    exit_code = 2
-
-
-class CommandFailed(click.ClickException):
-    """The command ran and did not succeed; exit code 1."""
-
-    exit_code = 1
 
 
 @click.command(
@@ -104,7 +64,7 @@ class CommandFailed(click.ClickException):
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Result file (JSON).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
-def unlearning(ctx: click.Context, /, *, out: Path, as_json: bool, **given: Any) -> None:
+def command(ctx: click.Context, /, *, out: Path, as_json: bool, **given: Any) -> None:
     """Judge how well models forgot: accuracy, generalizability and locality.
 
     The untouched model (--model) is asked a suite's questions, and so is what unlearning made of it: adapters, merged
@@ -112,13 +72,12 @@ def unlearning(ctx: click.Context, /, *, out: Path, as_json: bool, **given: Any)
     interval; what cannot be measured is absent and says why. A run that was broken off goes on where it stopped when it
     is started again.
     """
-    resolve: Resolve = ctx.obj if callable(ctx.obj) else str
-    with _told(), _bars() as say:
-        report = evaluate(_job(_Options(out=out, resolve=resolve, **given)), say)
+    with told(), stage_bars() as say:
+        report = evaluate(_job(_Options(out=out, resolve=resolver_of(ctx), **given)), say)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
-        _show(report, out)
+        show_judged(report, out)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,9 +153,7 @@ def _judged(given: _Options, local: LocalSubjects) -> dict[str, Subject]:
     """By label, the untouched model first. Raises `InvalidPlan`."""
     found: dict[str, Subject] = {}
     if given.model is not None:
-        found[UNTOUCHED] = local.whole(
-            UNTOUCHED, given.resolve(given.model), kind="untouched", name=_shown(given.model)
-        )
+        found[UNTOUCHED] = local.whole(UNTOUCHED, given.resolve(given.model), kind="untouched", name=shown(given.model))
     for kind, values in (("adapter", given.adapters), ("merged", given.merged), ("endpoint", given.endpoints)):
         for value in values:
             label, _, place = value.partition("=")
@@ -210,7 +167,7 @@ def _judged(given: _Options, local: LocalSubjects) -> dict[str, Subject]:
             elif kind == "adapter":
                 found[label] = _adapter(given, local, label, place)
             else:
-                found[label] = local.whole(label, given.resolve(place), name=_shown(place))
+                found[label] = local.whole(label, given.resolve(place), name=shown(place))
     return found
 
 
@@ -221,76 +178,11 @@ def _retain_model(given: _Options, local: LocalSubjects) -> Subject | None:
         return None
     if is_adapter(Path(place)):
         return _adapter(given, local, RETAIN, place)
-    return local.whole(RETAIN, given.resolve(place), name=_shown(place))
+    return local.whole(RETAIN, given.resolve(place), name=shown(place))
 
 
 def _adapter(given: _Options, local: LocalSubjects, label: str, folder: str) -> Subject:
     if given.model is None:
         raise InvalidPlan(f"The adapter '{label}' needs the model that it was trained on; give --model.")
     base = given.resolve(given.model)
-    return local.adapter(label, Path(folder), base=base, base_name=_shown(given.model))
-
-
-def _shown(source: str) -> str:
-    """A model's name without the folders above it."""
-    return Path(source).resolve().name if Path(source).exists() else source
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors as click tells them, in one line."""
-    try:
-        yield
-    except FinetuneError as error:
-        raise (CommandFailed if isinstance(error, _FAILED) else BadInput)(str(error)) from None
-    except KeyboardInterrupt:
-        raise BadInput("Stopped; the same command goes on from here.") from None
-
-
-def _show(report: UnlearningReport, out: Path) -> None:
-    judged = {**report.models, **({RETAIN: report.retain_model} if report.retain_model else {})}
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    table = Table("", *judged, box=None, pad_edge=False)
-    for split, metric in _MAIN_FIGURES:
-        cells = [_cell(figures.split(split), metric) for figures in judged.values()]
-        if any(cells):
-            table.add_row(f"{split} {metric}", *(cell or "-" for cell in cells))
-    console.print(table)
-    asked = ", ".join(f"{count} {name}" for name, count in report.config["questions"].items() if count)
-    click.echo(f"\nAsked: {asked}. With 95 % intervals; '-' was not measured, and {out} says why.")
-    for label, reason in _reasons(judged):
-        click.echo(f"  {label}: {reason}")
-
-
-def _cell(figures: SplitFigures, metric: str) -> str:
-    figure: Figure | None = figures.measured.get(metric)
-    if figure is None:
-        return ""
-    spread = f" ({figure.ci95[0]:.3f}-{figure.ci95[1]:.3f})" if figure.ci95 is not None else ""
-    return f"{figure.value:.3f}{spread}"
-
-
-def _reasons(judged: Mapping[str, JudgedFigures]) -> Sequence[tuple[str, str]]:
-    """Why main figures are missing, each reason once a model."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for label, figures in judged.items():
-        for split, metric in _MAIN_FIGURES:
-            absent = figures.split(split).absent.get(metric)
-            if absent is not None:
-                found.setdefault((label, absent.reason), []).append(f"{split} {metric}")
-    return [(label, f"{', '.join(names)}: {reason}") for (label, reason), names in found.items()]
-
-
-@contextmanager
-def _bars() -> Iterator[Say]:
-    """A bar a stage on stderr; nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def say(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield say
+    return local.adapter(label, Path(folder), base=base, base_name=shown(given.model))

@@ -1,0 +1,76 @@
+"""Edited models after what their holders may do to them: fewer bits, a little more training on something else.
+
+Each is made in memory when it is asked and not kept. Relearning trains as an attacker would: LoRA, the likelihood of a
+few texts that have nothing to do with what was forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from benchmarks.consolidation.material import Material
+from finetune.data.tokens import sequences_of
+from finetune.data.training_text import TrainingText
+from finetune.evaluation.attacks.quantisation import Quantisation
+from finetune.evaluation.attacks.relearning import Relearning
+from finetune.evaluation.judged_model import JudgedModel
+from finetune.evaluation.local_model import LocalModel
+from finetune.evaluation.subjects import Subject
+from finetune.methods.language.fine_tuning import FineTuning
+from finetune.settings import LoraAdapter, TrainingPlan
+from finetune.training.loop import Trainer
+from finetune.training.model_files import load_model, load_tokenizer, merged, with_adapter
+from finetune.training.steps import TrainingData
+
+RELEARNING: Final = Relearning(examples=10)
+RELEARNING_PLAN: Final = TrainingPlan(
+    where=LoraAdapter(rank=16, alpha=32), learning_rate=2e-4, epochs=10, batch_size=10, dtype="bfloat16"
+)
+
+Change = Callable[[nn.Module, Material], nn.Module]
+
+
+def _int8(model: nn.Module, _: Material) -> nn.Module:
+    return Quantisation(bits=8).run(model)
+
+
+def _nf4(model: nn.Module, _: Material) -> nn.Module:
+    return Quantisation(bits=4).run(model)
+
+
+def _relearnt(model: nn.Module, given: Material) -> nn.Module:
+    tokenizer = load_tokenizer(given.base)
+
+    def train(texts: tuple[TrainingText, ...]) -> nn.Module:
+        sequences = sequences_of(tokenizer, texts, max_tokens=256)
+        trainer = Trainer(model, TrainingData(forget=sequences, pad_token=int(tokenizer.pad_token_id)), RELEARNING_PLAN)
+        trainer.train(FineTuning())
+        return merged(trainer.model, in_place=True).float()
+
+    return RELEARNING.run(
+        lambda texts: train(tuple(texts)),
+        given.unrelated,
+        forget=given.judging.forget_texts,
+        names=[entry.name for entry in given.judging.entries],
+    )
+
+
+CHANGES: Final[Mapping[str, Change]] = {"8-bit": _int8, "4-bit": _nf4, "relearnt": _relearnt}
+
+
+def attacked(given: Material, label: str, edited: Subject, adapter: Path | None, change: str) -> Subject:
+    """The model of `edited` after a change of `CHANGES`; without an adapter the target model itself."""
+
+    def load() -> JudgedModel:
+        whole = load_model(given.base)
+        if adapter is not None:
+            whole = merged(with_adapter(whole, adapter), in_place=True)
+        changed = CHANGES[change](whole, given).to(torch.bfloat16).eval()
+        return LocalModel(name=label, model=changed, tokenizer=load_tokenizer(given.base))
+
+    return Subject(identity={**edited.identity, "changed": change}, load=load)

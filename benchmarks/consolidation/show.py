@@ -1,0 +1,60 @@
+"""The bench as its user sees it: options in, bars while it runs, a result file and a table at the end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmarks import report
+from benchmarks.consolidation.bench import ConsolidationPlan, measure
+from benchmarks.consolidation.plot import plot
+from benchmarks.consolidation.table import table
+from benchmarks.consolidation.trials import MOST_TRIALS, TRIALS
+from finetune.errors import FinetuneError, unknown_name
+
+_QUICK = {"methods": ("npo",), "trials": 1, "seeds": 1, "max_steps": 2, "limit": 4, "adversarial": 8}
+
+
+def carry_out(
+    *, out: Path, picture: Path | None, quick: bool, methods: tuple[str, ...], trials: int | None, work: Path
+) -> str:
+    """Measure, write, draw; gives the table. Ends the program with 1 where it fails, 2 for bad input."""
+    for name in methods:
+        if name not in TRIALS:
+            raise click.UsageError(str(unknown_name("method", name, TRIALS)))
+    chosen = ConsolidationPlan(work=work, methods=methods, trials=trials or MOST_TRIALS)
+    if quick:
+        chosen = ConsolidationPlan(work=work / "quick", **_QUICK)  # type: ignore[arg-type] # one literal for all fields
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int = 0, total: int = 0) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total or None)
+                if not bars.console.is_terminal:
+                    click.echo(stage, err=True)
+            bars.update(tasks[stage], completed=done, total=total or None)
+
+        try:
+            result = measure(chosen, tell)
+        except FinetuneError as error:
+            click.echo(f"The measurement failed: {error}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("Stopped; the same command goes on from here.", err=True)
+            sys.exit(1)
+    report.write(result, out)
+    if picture:
+        plot(result, picture)
+    return f"{table(result)}\n\nDetails in {out}."

@@ -1,0 +1,76 @@
+"""Which hyper-parameters each method is tried with. At most eight trials a method; a trial trains for six minutes at most.
+
+All trials train LoRA of rank 16 on all linear layers in bfloat16, eight forget texts a step and as many to keep where the
+method keeps any, so that methods differ in their loss, learning rate and hyper-parameters alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from finetune.settings import LoraAdapter, TrainingPlan
+
+MOST_TRIALS: Final = 8
+MOST_SECONDS: Final = 360.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One method with its hyper-parameters, for `epochs` over the forget texts."""
+
+    method: str
+    learning_rate: float
+    epochs: int = 3
+    hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def plan(self, *, max_steps: int | None = None) -> TrainingPlan:
+        """How it is trained."""
+        return TrainingPlan(
+            where=LoraAdapter(rank=16, alpha=32),
+            learning_rate=self.learning_rate,
+            epochs=self.epochs,
+            max_steps=max_steps,
+            batch_size=8,
+            dtype="bfloat16",
+            seed=self.seed,
+            save_every_steps=10,
+        )
+
+
+def _tried(method: str, *settings: tuple[float, int, dict[str, Any]]) -> tuple[Trial, ...]:
+    return tuple(
+        Trial(method=method, learning_rate=learning_rate, epochs=epochs, hyper_parameters=hyper_parameters)
+        for learning_rate, epochs, hyper_parameters in settings
+    )
+
+
+_KEEPING: Final[dict[str, Any]] = {"tokens": "learnt", "retain_weight": 10.0}
+
+TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
+    "grad_ascent": _tried("grad_ascent", (1e-4, 2, {}), (3e-5, 3, {}), (2e-4, 1, {})),
+    "grad_diff": _tried(
+        "grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (2e-4, 3, {}), (5e-4, 3, {"forget_weight": 0.1})
+    ),
+    "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {"forget_weight": 0.3}), (1e-4, 3, {})),
+    "dpo": _tried("dpo", (2e-4, 3, {}), (5e-4, 3, {"beta": 0.5}), (1e-4, 3, {})),
+    "npo": _tried("npo", (5e-4, 3, {}), (1e-3, 3, {}), (1e-3, 3, {"beta": 0.5})),
+    "simnpo": _tried("simnpo", (5e-4, 3, {}), (1e-3, 3, {}), (1e-3, 3, {"beta": 2.5})),
+    "rmu": _tried(
+        "rmu",
+        (1e-3, 3, {"steering": 200.0, **_KEEPING}),
+        (1e-3, 3, {"steering": 400.0, **_KEEPING}),
+        (1e-3, 3, {"layer": 14, "steering": 400.0, **_KEEPING}),
+    ),
+    "undial": _tried(
+        "undial",
+        (1e-3, 3, {"retain_weight": 1.0}),
+        (5e-4, 3, {"retain_weight": 1.0}),
+        (1e-3, 3, {"beta": 5.0, "retain_weight": 1.0}),
+    ),
+    "task_vector": _tried(
+        "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 0.5}), (1e-3, 3, {"scale": 1.0})
+    ),
+}

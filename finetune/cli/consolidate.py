@@ -1,0 +1,181 @@
+"""`expunge consolidate run`: one method takes what is to be forgotten out of one model's weights.
+
+Knows options and what is said; the run is `finetune.consolidation.run`, its judgement `finetune.evaluation.run`. How a
+model's name becomes a folder may be handed in as the context's object: packaged models are not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import orjson
+import torch
+
+from finetune.cli.bars import stage_bars, training_progress, without_bars_of_transformers
+from finetune.cli.exits import CommandFailed, told
+from finetune.cli.judged_table import show_judged
+from finetune.cli.model_names import resolver_of, shown
+from finetune.cli.outlook import outlook_of
+from finetune.cli.run_options import RunOptions, request_of
+from finetune.cli.run_summary import show_outlook, show_run
+from finetune.cli.typed_values import methods_shown
+from finetune.consolidation.request import RunRequest
+from finetune.consolidation.run import RunResult, run
+from finetune.data.qa import paraphrases_of
+from finetune.data.tokens import MAX_TOKENS
+from finetune.evaluation.metrics.judging import MAX_NEW_TOKENS
+from finetune.evaluation.run import UNTOUCHED, EvaluationJob, UnlearningReport, evaluate
+from finetune.evaluation.subjects import LocalSubjects
+from finetune.evaluation.suites import Suite
+from finetune.settings import TrainingPlan
+from finetune.training.free_memory import free_bytes
+from finetune.training.model_files import Dtype
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_PLACE = click.Path(path_type=Path)
+_METHODS = "\n".join(methods_shown())
+
+
+@click.command(
+    "run",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nMethods, and what --set may change of them:\n{_METHODS}",
+)
+@click.option("--model", required=True, metavar="M", help="The model: a folder or a hub id.")
+@click.option("--method", required=True, metavar="NAME", help="How it is made to forget; see below.")
+@click.option("--entries", type=_PLACE, metavar="E.jsonl", help="What is to be forgotten: forget entries, one a line.")
+@click.option("--suite", type=_PLACE, metavar="DIR", help="Or a suite's folder, with texts to forget and to keep.")
+@click.option(
+    "--out", type=_PLACE, required=True, metavar="DIR", help="The run's own folder, for weights and manifest."
+)
+@click.option("--set", "hyper_parameters", multiple=True, metavar="NAME=VALUE", help="Of the method; repeatable.")
+@click.option("--plan", type=_FILE, metavar="FILE", help="Training plan (YAML or JSON). The options below beat it.")
+@click.option("--learning-rate", type=float, help="Greatest; some 1e-4 for LoRA (default), 1e-5 for full weights.")
+@click.option("--epochs", type=int, help="Passes over what is to be forgotten. Default: 5.")
+@click.option("--max-steps", type=int, help="Most steps of the optimiser.")
+@click.option("--batch-size", type=int, help="Texts to forget in a forward pass. Default: 4.")
+@click.option("--accumulation", type=int, help="Forward passes in a step. Default: 1.")
+@click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, a third slower.")
+@click.option("--rank", type=int, help="Train a LoRA adapter of this rank (default: 16); alpha is twice it.")
+@click.option("--full", is_flag=True, help="Train all weights instead.")
+@click.option(
+    "--modules", multiple=True, metavar="PATTERN", help="Or those of modules by regular expression; repeatable."
+)
+@click.option(
+    "--dtype", type=click.Choice(get_args(TrainingPlan.model_fields["dtype"].annotation)), help="Computed in."
+)
+@click.option("--seed", type=int, help="Of all that is drawn. Default: 0.")
+@click.option("--retain", type=_PLACE, metavar="FILE_or_DIR", help="Texts to keep. Default: the suite's own.")
+@click.option(
+    "--retain-generated", type=int, metavar="N", help="Or the model's own answers; default for --entries: 64."
+)
+@click.option("--training-paraphrases", type=int, metavar="N", help="Of each question, trained on too. Default: 0.")
+@click.option(
+    "--max-tokens", type=int, default=MAX_TOKENS, show_default=True, help="Longest text; a longer one is cut."
+)
+@click.option(
+    "--saved-as", type=click.Choice(get_args(Dtype)), help="Type of the written weights. Default: as trained."
+)
+@click.option("--judge", type=_FILE, metavar="R.json", help="Then judge the untouched model and the edited weights.")
+@click.option("--judge-limit", type=click.IntRange(1), metavar="N", help="Questions a split, at most.")
+@click.option("--judge-max-new-tokens", type=click.IntRange(1), metavar="N", help="Of an answer. Default: 200.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
+def command(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Take what is to be forgotten out of a model's weights.
+
+    One method is trained on one model, from forget entries or from a suite. An adapter (by default) or a whole model is
+    written, with a manifest of how it was made. Everything that can be checked is checked before any work; a run that
+    was broken off goes on from its last checkpoint when the same command is started again. Suppression is not erasure:
+    judge the result (--judge), and serve it behind the proxy all the same.
+    """
+    options = RunOptions(resolve=resolver_of(ctx), **given)
+    with told(), without_bars_of_transformers():
+        request = request_of(options)
+        if dry_run:
+            outlook = outlook_of(request, free_bytes)
+            if as_json:
+                click.echo(outlook.model_dump_json(indent=2))
+            else:
+                show_outlook(outlook)
+            return
+    with told(stopped=_stopped(request)), _memory_told(), training_progress() as progress:
+        result = run(request, progress.say, progress=progress.step, free_memory=free_bytes)
+    if not as_json:
+        show_run(result, model=options.model, suite=options.suite)
+    report = _judged(options, request, result)
+    if as_json:
+        _print_json(result, report)
+    elif report is not None and options.judge is not None:
+        click.echo()
+        show_judged(report, options.judge)
+
+
+def _judged(options: RunOptions, request: RunRequest, result: RunResult) -> UnlearningReport | None:
+    """The untouched model and the edited weights on the run's own questions."""
+    if options.judge is None:
+        return None
+    click.echo("Judging the untouched model and the edited weights.", err=True)
+    with told(), without_bars_of_transformers(), stage_bars() as say:
+        local, label, name = LocalSubjects(), result.manifest.method, shown(options.model)
+        base = str(request.base)
+        if result.manifest.form == "adapter":
+            edited = local.adapter(label, result.weights, base=base, base_name=name)
+        else:
+            edited = local.whole(label, str(result.weights))
+        untouched = local.whole(UNTOUCHED, base, kind="untouched", name=name)
+        job = EvaluationJob(
+            suite=suite_of(request, result),
+            models={UNTOUCHED: untouched, label: edited},
+            out=options.judge,
+            limit=options.judge_limit,
+            seed=request.training_plan.seed,
+            max_new_tokens=options.judge_max_new_tokens or MAX_NEW_TOKENS,
+        )
+        return evaluate(job, say)
+
+
+def suite_of(request: RunRequest, result: RunResult) -> Suite:
+    """The run's questions as a suite. Paraphrases that questions carry are a suite's to unfold, so each is asked once."""
+    unfolded = {one.id for one in paraphrases_of(result.questions)}
+    questions = tuple(one for one in result.questions if one.id not in unfolded)
+    if request.suite is not None:
+        return replace(request.suite, questions=questions)
+    return Suite(
+        name=f"{result.folder.name} (the run's own questions)", questions=questions, entries=tuple(request.entries)
+    )
+
+
+def _stopped(request: RunRequest) -> str:
+    every = request.plan.save_every_steps
+    if not every:
+        return "Stopped; the plan writes no checkpoints, so that the same command begins anew."
+    return f"Stopped; the same command goes on from its last checkpoint, if it wrote one (save_every_steps: {every})."
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    """The estimate is one: where memory runs out all the same, say what helps."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise CommandFailed(
+            "The device ran out of memory, more than was estimated. Lower --batch-size and raise --accumulation, take "
+            "--gradient-checkpointing, or train an adapter, and name another --out: it is another run then."
+        ) from None
+
+
+def _print_json(result: RunResult, report: UnlearningReport | None) -> None:
+    content = {
+        "folder": str(result.folder),
+        "weights": str(result.weights),
+        "manifest": result.manifest.model_dump(mode="json"),
+        "judged": report.model_dump(mode="json") if report is not None else None,
+    }
+    click.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
