@@ -100,7 +100,7 @@ class Trained:
             "distance": round(self.distance, 4),
             "rouge": round(measured(self.brief, "forget", "rouge_l_recall"), 4),
             "leak_rate": round(measured(self.brief, "forget", "leak_rate"), 4),
-            "kept_rouge": round(kept(self.brief), 4),
+            "kept": round(kept(self.brief), 4),
         }
 
 

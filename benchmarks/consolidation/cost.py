@@ -130,16 +130,18 @@ def _bare(base: Path, data: TrainingData, plan: TrainingPlan) -> float:
     loaded: Any = load_model(base)
     model = get_peft_model(loaded, config).train()
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=plan.learning_rate)
+    model.config.use_cache = False
     order = StepOrder(data=data, plan=plan)
     tokens, seconds = 0, 0.0
     for number in range(order.steps):
         started = time.perf_counter()
-        batch = order.step(number).micro_batches[0].batch.forget
+        step = order.step(number)
+        batch = step.micro_batches[0].batch.forget
         loss = model(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT, labels=batch.labels_BT).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         if number:
-            tokens += order.step(number).tokens
+            tokens += step.tokens
             seconds += time.perf_counter() - started
     return tokens / seconds

@@ -15,8 +15,8 @@ from finetune.evaluation.run import RETAIN, UNTOUCHED, EvaluationJob, JudgedFigu
 from finetune.evaluation.subjects import LocalSubjects, Subject
 from finetune.evaluation.suites import Suite
 
-BRIEF = ("rouge_l_recall", "leak_rate", "gibberish_rate")
-"""What needs nothing but answers."""
+BRIEF = ("rouge_l_recall", "probability", "leak_rate", "gibberish_rate")
+"""What needs nothing but the right answer and the model's."""
 
 _MAX_NEW_TOKENS = 96
 
@@ -44,7 +44,7 @@ class Judge:
         return self.local.adapter(label, adapter, base=str(self.given.base), base_name="target_model")
 
     def briefly(self, models: Mapping[str, Subject], *, suite: Suite) -> dict[str, JudgedFigures]:
-        """Answers alone, to the questions as they are."""
+        """The questions as they are, without wrong answers."""
         return dict(self._report(models, suite, metrics=BRIEF, attacks=(), retain=None).models)
 
     def whole(self, models: Mapping[str, Subject]) -> UnlearningReport:
@@ -60,9 +60,18 @@ class Judge:
         attacks: tuple[str, ...] | None,
         retain: Subject | None,
     ) -> UnlearningReport:
-        asked = [suite.name, len(suite.questions), metrics, attacks, self.adversarial]
-        identities = {label: dict(subject.identity) for label, subject in models.items()}
-        digest = hashlib.sha256(orjson.dumps([asked, identities, retain and dict(retain.identity)])).hexdigest()[:16]
+        chosen = tuple(make_metric(name) for name in metrics)
+        asked = {
+            "questions": [
+                [one.id, one.split, one.question, one.answer, one.perturbed_answers] for one in suite.questions
+            ],
+            "metrics": [[metric.name, metric.version] for metric in chosen],
+            "attacks": attacks,
+            "limits": [self.adversarial, _MAX_NEW_TOKENS],
+            "models": {label: dict(subject.identity) for label, subject in models.items()},
+            "retain_model": retain and dict(retain.identity),
+        }
+        digest = hashlib.sha256(orjson.dumps(asked)).hexdigest()[:16]
         out = self.given.work / "judged" / f"{digest}.json"
         if out.exists():
             return UnlearningReport.model_validate_json(out.read_bytes())
@@ -71,7 +80,7 @@ class Judge:
             suite=suite,
             models=models,
             retain_model=retain,
-            metrics=tuple(make_metric(name) for name in metrics),
+            metrics=chosen,
             attacks=attacks,
             limit=self.adversarial,
             seed=SEED,
@@ -93,8 +102,16 @@ def measured(figures: JudgedFigures, split: str, metric: str) -> float:
 
 
 def kept(figures: JudgedFigures) -> float:
-    """How much stands, from answers alone: mean ROUGE-L recall over what was retained and what everybody knows."""
-    return (measured(figures, "retain", "rouge_l_recall") + measured(figures, "utility", "rouge_l_recall")) / 2
+    """How much stands: the mean of ROUGE-L recall and probability over what was retained and what everybody knows.
+
+    TOFU's model utility is not asked of a trial: it needs wrong answers, and a few questions make it jump.
+    """
+    parts = [
+        measured(figures, split, metric)
+        for split in ("retain", "utility")
+        for metric in ("rouge_l_recall", "probability")
+    ]
+    return sum(parts) / len(parts)
 
 
 def distance(figures: JudgedFigures, retain: JudgedFigures) -> float:

@@ -20,10 +20,10 @@ from finetune.evaluation.suites import Suite
 from guardrail.backends.local_model import PACKAGED, resolve
 
 SEED: Final = 0
-_RETAINED_AN_AUTHOR: Final = 3
+_RETAINED: Final = 3  # of each author
 _RETAINED_FOR_CHOICE: Final = 2
-_OF_EACH_GROUP: Final = 25
-_OF_EACH_GROUP_FOR_CHOICE: Final = 16
+_GENERAL_FOR_CHOICE: Final = 30  # real authors, and as many world facts
+_UNRELATED: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +53,12 @@ def material(work: Path, *, limit: int | None = None) -> Material:
     drawn = random.Random(SEED)
     retained = _dealt(suite.of("retain"), lambda one: one.cluster, drawn)
     general = _dealt(suite.of("utility"), lambda one: one.group or "", drawn)
-    judged = [*_first(retained, _RETAINED_AN_AUTHOR), *_first(general, _OF_EACH_GROUP)]
+    left = _UNRELATED + _GENERAL_FOR_CHOICE
+    judged = [*_first(retained, _RETAINED), *_first(general, len(suite.questions), after=left)]
     chosen_by = [
-        *_first(retained, _RETAINED_FOR_CHOICE, after=_RETAINED_AN_AUTHOR),
-        *_first(general, _OF_EACH_GROUP_FOR_CHOICE, after=_OF_EACH_GROUP),
+        *_first(retained, _RETAINED_FOR_CHOICE, after=_RETAINED),
+        *_first(general, _GENERAL_FOR_CHOICE, after=_UNRELATED),
     ]
-    left = _first(general, len(suite.questions), after=_OF_EACH_GROUP + _OF_EACH_GROUP_FOR_CHOICE)
     forget = suite.of("forget")
     plain = [replace(one, paraphrased_question=None) for one in forget]
     # Wrong answers to paraphrases would double the time of a judgement and tell the same again.
@@ -70,7 +70,7 @@ def material(work: Path, *, limit: int | None = None) -> Material:
         retain_adapter=adapter_of("retain"),
         choosing=replace(suite, name="reduced-tofu-choosing", questions=(*plain[:limit], *chosen_by[:limit])),
         judging=replace(suite, name="reduced-tofu", questions=(*plain[:limit], *paraphrased[:limit], *judged[:limit])),
-        unrelated=tuple(texts_of(left)),
+        unrelated=tuple(texts_of(_first(general, _UNRELATED))),
     )
 
 

@@ -52,12 +52,12 @@ _KEEPING: Final[dict[str, Any]] = {"tokens": "learnt", "retain_weight": 10.0}
 TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
     "grad_ascent": _tried("grad_ascent", (1e-4, 2, {}), (3e-5, 3, {}), (2e-4, 1, {})),
     "grad_diff": _tried(
-        "grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (2e-4, 3, {}), (5e-4, 3, {"forget_weight": 0.1})
+        "grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (5e-4, 3, {}), (1e-3, 3, {"forget_weight": 0.3})
     ),
-    "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {"forget_weight": 0.3}), (1e-4, 3, {})),
+    "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {}), (1e-3, 3, {"forget_weight": 0.3})),
     "dpo": _tried("dpo", (2e-4, 3, {}), (5e-4, 3, {"beta": 0.5}), (1e-4, 3, {})),
-    "npo": _tried("npo", (5e-4, 3, {}), (1e-3, 3, {}), (1e-3, 3, {"beta": 0.5})),
-    "simnpo": _tried("simnpo", (5e-4, 3, {}), (1e-3, 3, {}), (1e-3, 3, {"beta": 2.5})),
+    "npo": _tried("npo", (5e-4, 3, {}), (5e-4, 3, {"retain_weight": 3.0}), (1e-3, 3, {"retain_weight": 5.0})),
+    "simnpo": _tried("simnpo", (5e-4, 3, {}), (1e-3, 3, {"forget_weight": 0.5}), (1e-3, 3, {"forget_weight": 1.0})),
     "rmu": _tried(
         "rmu",
         (1e-3, 3, {"steering": 200.0, **_KEEPING}),
@@ -67,10 +67,12 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
     "undial": _tried(
         "undial",
         (1e-3, 3, {"retain_weight": 1.0}),
-        (5e-4, 3, {"retain_weight": 1.0}),
-        (1e-3, 3, {"beta": 5.0, "retain_weight": 1.0}),
+        (1e-3, 3, {"retain_weight": 3.0}),
+        (5e-4, 4, {"retain_weight": 2.0}),
+        (1e-3, 5, {"retain_weight": 3.0}),
+        (1e-3, 4, {"retain_weight": 3.0}),
     ),
     "task_vector": _tried(
-        "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 0.5}), (1e-3, 3, {"scale": 1.0})
+        "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 5.0})
     ),
 }

@@ -35,6 +35,7 @@ from finetune.evaluation.suites import Suite
 from finetune.settings import TrainingPlan
 from finetune.training.free_memory import free_bytes
 from finetune.training.model_files import Dtype
+from finetune.training.processes import is_main_process
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PLACE = click.Path(path_type=Path)
@@ -107,6 +108,8 @@ def command(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **given: Any
             return
     with told(stopped=_stopped(request)), _memory_told(), training_progress() as progress:
         result = run(request, progress.say, progress=progress.step, free_memory=free_bytes)
+    if not is_main_process():
+        return
     if not as_json:
         show_run(result, model=options.model, suite=options.suite)
     report = _judged(options, request, result)

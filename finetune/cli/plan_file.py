@@ -21,7 +21,7 @@ def read_plan_values(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise InvalidPlan(f"{path} is no YAML that can be read: {line}{error.problem}.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates that are none, nesting without end
         raise InvalidPlan(f"{path} is no YAML that can be read ({type(error).__name__}); write it anew.") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InvalidPlan(f"{path} holds no training plan; write a field a line, as in 'learning_rate: 0.0001'.")

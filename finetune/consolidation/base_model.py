@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError
 from torch import nn
 
+from finetune.data.loaded_weights import UNREADABLE
 from finetune.data.whole_files import file_sha256
 from finetune.errors import ModelUnsuitable
 from finetune.settings import LoraAdapter, TrainingPlan
@@ -70,12 +70,7 @@ class Base:
         Raises `ModelUnsuitable` for weights that cannot be read.
         """
         narrow = plan.dtype == "bfloat16" and isinstance(plan.where, LoraAdapter)
-        try:
-            return load_model(self.record.name, dtype="bfloat16" if narrow else "float32", device=str(device))
-        except SafetensorError as error:
-            raise ModelUnsuitable(
-                f"The weights of '{self.record.name}' are damaged or cut short ({error}); fetch the model anew."
-            ) from error
+        return load_model(self.record.name, dtype="bfloat16" if narrow else "float32", device=str(device))
 
 
 def base_of(source: str | Path, *, hashed_bytes: int = HASHED_BYTES) -> Base:
@@ -93,7 +88,7 @@ def base_of(source: str | Path, *, hashed_bytes: int = HASHED_BYTES) -> Base:
     name = str(folder if is_folder else source)
     try:
         config: Any = AutoConfig.from_pretrained(name, local_files_only=is_folder)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise ModelUnsuitable(
             f"'{source}' is no model that can be read ({type(error).__name__}). Give the folder or hub id of a causal "
             "language model of transformers."

@@ -4,15 +4,17 @@
     checkpoints/    while the run goes on
     adapter/ or model/, manifest.json   at the end, when the others are gone
 
-Checkpoints may hold a model that knows even better what is to be forgotten, so that they do not outlive the run. Two
-processes must not run into one folder at once; nothing here would notice. It does not know models or data.
+Checkpoints may hold a model that knows even better what is to be forgotten, so that they do not outlive the run. While a
+run works in its folder it holds a lock on it, which ends with the process. It does not know models or data.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +53,35 @@ class OutFolder:
             manifest = read_manifest(self.path)
             self._refuse_other(manifest.work)
             return manifest
-        if self._has_checkpoints():
-            self._refuse_other(self._claimed())
+        if (self.path / _RUN).exists() or self._has_checkpoints():
+            claimed = self._claimed()  # else the folder is nobody's that is known, and nothing in it may go
+            if self._has_checkpoints():
+                self._refuse_other(claimed)
         return None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder, made where it is missing, for this run alone. Raises `InvalidPlan` while another run holds it."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)  # the lock ends with it
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidPlan(
+                f"Another run is at work in {self.path}; wait for its end, or name another folder."
+            ) from None
+        except OSError:
+            return  # a file system without locks
 
     def claim(self) -> bool:
         """Make the folder this run's; True if there are checkpoints to go on from. Raises `InvalidPlan`.
@@ -116,7 +144,8 @@ class OutFolder:
             return {str(name): str(value) for name, value in content["work"].items()}
         except (OSError, orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
             raise CheckpointBroken(
-                f"{self.path / _RUN} cannot be read, so whose checkpoints lie there is not known. Delete the folder."
+                f"{self.path / _RUN} cannot be read as a run's, so whose files lie there is not known. Name another "
+                "folder, or delete this one."
             ) from None
 
     def _refuse_other(self, work: Mapping[str, str]) -> None:

@@ -22,6 +22,9 @@ from retrieval.entry import ForgetEntry, MemoryEdit
 
 SAVE_EVERY_STEPS = 50
 
+_GREATEST = 1e6
+"""Of the plan's numbers. Beyond sense by far, and what JSON (no infinity) and the optimiser can take."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneratedRetain:
@@ -97,6 +100,10 @@ def _check_numbers(request: RunRequest) -> None:
         raise InvalidPlan(f"held_out_share is {request.held_out_share}; give 0 or more and less than 1.")
     if request.training_paraphrases < 0:
         raise InvalidPlan(f"training_paraphrases is {request.training_paraphrases}; give 0 or more.")
+    for name in ("learning_rate", "weight_decay", "max_grad_norm"):
+        number = getattr(request.plan, name)
+        if number is not None and not number <= _GREATEST:
+            raise InvalidPlan(f"{name} is {number}; give a number up to {_GREATEST:g}.")
     if request.max_tokens < 2:
         raise InvalidPlan(f"max_tokens is {request.max_tokens}; give at least 2.")
     most = len(ordinary_prompts())

@@ -4,7 +4,8 @@
 
 Nothing is written before the checks have passed. The same request goes on where it was broken off, if the plan writes
 checkpoints, and gives what is there where it was done already. It does not judge what it made: the questions for that are
-given back, never written. It knows no registry, no jobs and no schedule, and runs as one process.
+given back, never written. It knows no registry, no jobs and no schedule. Started by a launcher, all processes train; the
+main one alone writes, speaks and lets the model answer, and an error in one of them is for the launcher to end them all.
 
     result = run(RunRequest(base=folder, method="npo", entries=entries, retain=corpus, out=out), say=print)
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
@@ -33,14 +35,14 @@ from finetune.consolidation.request import GeneratedRetain, RunRequest, checked_
 from finetune.consolidation.texts import RunTexts, texts_of
 from finetune.consolidation.tokens import check_before_loading, longest_tokens, training_data
 from finetune.data.qa import Question
-from finetune.errors import InvalidPlan
 from finetune.evaluation.local_model import LocalModel
 from finetune.evaluation.report import library_versions
-from finetune.methods.language import RECIPES, LossMethod, Recipe
+from finetune.methods.language import RECIPES, LossMethod, Need, Recipe
 from finetune.settings import LoraAdapter
 from finetune.training.free_memory import free_bytes
 from finetune.training.loop import StepReport, Trainer
 from finetune.training.model_files import save_adapter, save_merged
+from finetune.training.processes import check_alike, check_launch, from_main, is_cut, launched
 
 ANSWER_TOKENS = 64
 """Longest answer that the model gives itself, where texts of its own are asked for."""
@@ -89,25 +91,37 @@ def run(
     `TrainingDiverged` in the middle of it.
     """
     started = time.perf_counter()
-    accelerator = accelerator or Accelerator()
-    if accelerator.num_processes > 1:
-        raise InvalidPlan(
-            f"A run is one process, but there are {accelerator.num_processes}; start it without a launcher."
-        )
-    checked = check_run_request(request, free_memory(accelerator.device))
-    model = cache(lambda: checked.base.load(request.training_plan, accelerator.device))
+    accelerator = accelerator or launched()
+    check_launch(accelerator)
+    is_main, cut = accelerator.is_main_process, is_cut(accelerator)
+    tell = say if is_main else _silent
+    checked = check_run_request(
+        request,
+        free_memory(accelerator.device),
+        processes=accelerator.num_processes,
+        shards=accelerator.num_processes if cut else 1,
+    )
+    check_alike(accelerator, {**checked.folder.work, "state of its folder": str(checked.finished is not None)})
+    start = torch.device("cpu") if cut else accelerator.device  # a model that is to be cut up may be too large for one
+    model = cache(lambda: checked.base.load(request.training_plan, start))
+
+    def answers(prompts: Sequence[str]) -> list[str]:
+        given = _own_answers(checked.base, model().to(accelerator.device), prompts) if is_main else []
+        return from_main(accelerator, given)
+
     texts = checked.draft
     if texts.is_draft:
-        say("The model answers what has no answer yet.")
-        texts = texts_of(request, checked.method.needs, lambda prompts: _own_answers(checked.base, model(), prompts))
+        tell("The model answers what has no answer yet.")
+        texts = texts_of(request, checked.method.needs, answers)
     if checked.finished is not None:
-        say(f"This run is done already: {request.out}.")
-        checked.folder.tidy()
+        tell(f"This run is done already: {request.out}.")
+        if is_main:
+            checked.folder.tidy()
         return RunResult(folder=request.out, manifest=checked.finished, questions=texts.questions)
 
     count = StepCount(progress, accelerator.device)
     trainer = Trainer(
-        model(),
+        model().to(start),
         training_data(checked.base, texts, checked.method.needs, max_tokens=request.max_tokens),
         request.training_plan,
         needs=checked.method.needs,
@@ -116,34 +130,36 @@ def run(
         free_memory=free_memory,
         accelerator=accelerator,
     )
-    was_resumed = checked.folder.claim()
-    say(_beginning(request, texts, was_resumed=was_resumed))
-    if request.method in RECIPES:
-        cast("Recipe", checked.method).run(trainer)
-    else:
-        trainer.train(cast("LossMethod", checked.method))
-
-    say("Writing the weights.")
-    checked.folder.write_weights(_form(request), lambda place: _save(trainer.model, checked, place))
-    measures = count.measures(run_s=time.perf_counter() - started, was_resumed=was_resumed)
-    manifest = _manifest(checked, texts, measures)
-    checked.folder.finish(manifest)
+    manifest = _carried_out(
+        trainer,
+        checked,
+        texts,
+        accelerator=accelerator,
+        tell=tell,
+        measures=lambda was_resumed: count.measures(run_s=time.perf_counter() - started, was_resumed=was_resumed),
+    )
     return RunResult(folder=request.out, manifest=manifest, questions=texts.questions)
 
 
-def check_run_request(request: RunRequest, free: int | None) -> CheckedRun:
-    """Everything that can be checked without the model's weights. `free` is in bytes. Raises as `run` before any work."""
+def check_run_request(request: RunRequest, free: int | None, *, processes: int = 1, shards: int = 1) -> CheckedRun:
+    """Everything that can be checked without the model's weights. Raises as `run` before any work.
+
+    `free` is in bytes, for one of the `processes`; `shards` is over how many of them weights are cut.
+    """
     method = checked_method(request)
     base = base_of(request.base)
     draft = texts_of(request, method.needs)
-    folder = OutFolder(path=request.out, work=_work(request, method, base, draft))
+    folder = OutFolder(path=request.out, work=_work(request, method, base, draft, processes))
     finished = folder.finished()
     if finished is None:
-        check_before_loading(base, request.training_plan, draft, method.needs, max_tokens=request.max_tokens, free=free)
+        plan, most = request.training_plan, request.max_tokens
+        check_before_loading(base, plan, draft, method.needs, max_tokens=most, free=free, shards=shards)
     return CheckedRun(request=request, method=method, base=base, draft=draft, folder=folder, finished=finished)
 
 
-def _work(request: RunRequest, method: LossMethod | Recipe, base: Base, draft: RunTexts) -> dict[str, str]:
+def _work(
+    request: RunRequest, method: LossMethod | Recipe, base: Base, draft: RunTexts, processes: int
+) -> dict[str, str]:
     """What decides the weights; what the model says itself follows from it."""
     generated = request.retain.count if isinstance(request.retain, GeneratedRetain) else 0
     edits = {key: [edit.model_dump() for edit in made] for key, made in request.edits.items()}
@@ -156,7 +172,12 @@ def _work(request: RunRequest, method: LossMethod | Recipe, base: Base, draft: R
         "texts": _sha256([draft.fingerprint(), generated, request.held_out_share, request.training_paraphrases]),
         "longest sequence": str(request.max_tokens),
         "type of written weights": str(request.saved_as),
+        **({"number of processes": str(processes)} if processes > 1 else {}),  # each takes its share of a larger step
     }
+
+
+def _silent(_: str) -> None:
+    """Of the main process all hear."""
 
 
 def _own_answers(base: Base, model: nn.Module, prompts: Sequence[str]) -> list[str]:
@@ -165,15 +186,46 @@ def _own_answers(base: Base, model: nn.Module, prompts: Sequence[str]) -> list[s
     return local.generate(prompts, max_new_tokens=most)
 
 
-def _beginning(request: RunRequest, texts: RunTexts, *, was_resumed: bool) -> str:
+def _beginning(request: RunRequest, texts: RunTexts, needs: frozenset[Need], *, was_resumed: bool) -> str:
     start = "Going on from a checkpoint" if was_resumed else "Training"
-    counts = f"{len(texts.forget)} texts to forget, {len(texts.retain)} to keep"
+    keeping = f", {len(texts.retain)} to keep" if Need.RETAIN in needs else ""
+    counts = f"{len(texts.forget)} texts to forget{keeping}"
     kept = "" if request.plan.save_every_steps else " The plan writes no checkpoints: broken off, the run begins anew."
     return f"{start} by {request.method}: {counts}.{kept}"
 
 
 def _form(request: RunRequest) -> Form:
     return "adapter" if isinstance(request.plan.where, LoraAdapter) else "model"
+
+
+def _carried_out(
+    trainer: Trainer,
+    checked: CheckedRun,
+    texts: RunTexts,
+    *,
+    accelerator: Accelerator,
+    tell: Say,
+    measures: Callable[[bool], Measures],
+) -> Manifest:
+    """Train, and write weights and the manifest that makes the run done; the main process holds the folder meanwhile."""
+    request, folder, is_main = checked.request, checked.folder, accelerator.is_main_process
+    with folder.held() if is_main else nullcontext():
+        finished = from_main(accelerator, folder.finished() if is_main else None)
+        if finished is not None:  # by another run in the meantime
+            return finished
+        was_resumed = is_main and folder.claim()
+        tell(_beginning(request, texts, checked.method.needs, was_resumed=was_resumed))
+        if request.method in RECIPES:
+            cast("Recipe", checked.method).run(trainer)
+        else:
+            trainer.train(cast("LossMethod", checked.method))
+        tell("Writing the weights.")
+        whole, manifest = trainer.whole_model(), None
+        if whole is not None:  # in the main process
+            folder.write_weights(_form(request), lambda place: _save(whole, checked, place))
+            manifest = _manifest(checked, texts, measures(was_resumed))
+            folder.finish(manifest)
+        return cast("Manifest", from_main(accelerator, manifest))
 
 
 def _save(model: nn.Module, checked: CheckedRun, place: Path) -> None:

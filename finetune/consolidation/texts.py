@@ -60,7 +60,7 @@ class RunTexts:
             evaluation=self.questions,
             entries=request.covered,
             sources=sources,
-            left_out={"retain texts that name what is to be forgotten, or say nothing": self.left_out},
+            left_out={"retain texts that name what is to be forgotten, stand twice, or say nothing": self.left_out},
         )
 
     def fingerprint(self) -> str:
@@ -158,7 +158,8 @@ def _retain(request: RunRequest, asked: _Asked) -> tuple[Sequence[TrainingText],
     elif request.retain is not None:
         whole = corpus_retain(Path(request.retain), names=names)
     elif request.suite is not None and request.suite.retain_texts:
-        given = RetainSet(texts=request.suite.retain_texts, source=f"suite {request.suite.name}")
+        suite = request.suite
+        given = RetainSet(texts=suite.retain_texts, source=f"suite {suite.name}", left_out=suite.left_out)
         return given.texts, given, ()
     else:
         return (), None, ()

@@ -39,11 +39,18 @@ def training_data(base: Base, texts: RunTexts, needs: frozenset[Need], *, max_to
 
 
 def check_before_loading(
-    base: Base, plan: TrainingPlan, draft: RunTexts, needs: frozenset[Need], *, max_tokens: int, free: int | None
+    base: Base,
+    plan: TrainingPlan,
+    draft: RunTexts,
+    needs: frozenset[Need],
+    *,
+    max_tokens: int,
+    free: int | None,
+    shards: int = 1,
 ) -> None:
     """Raises `ModelUnsuitable`, `InvalidData` or `NotEnoughMemory`; of a draft only what is there can be checked.
 
-    `free` is in bytes; what cannot be told is not held against a run.
+    `free` is in bytes, of one of the `shards` over which weights are cut; what cannot be told is not held against a run.
     """
     if draft.is_draft:
         prompt_tokens(base.tokenizer, "question")  # the model will be asked
@@ -59,6 +66,7 @@ def check_before_loading(
             parts=1 + (Need.RETAIN in needs) + (Need.ALTERNATIVE in needs),
             longest_tokens=longest,
             reference=Need.REFERENCE in needs,
+            shards=shards,
         )
         check_fits(ModelSizes.of(sketch), plan, load, free=free)
 

@@ -125,5 +125,6 @@ def _split(row: Row) -> Split:
         if given == split:
             return split
     near = get_close_matches(given, SPLITS, n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
-    raise row.wrong(f"'split' is '{given}'{hint}; it must be one of {', '.join(SPLITS)}")
+    # Anything else may be a question or an answer in the wrong place, which no message may hold.
+    what = f"is '{given}' (did you mean '{near[0]}'?)" if near else "is no split"
+    raise row.wrong(f"'split' {what}; it must be one of {', '.join(SPLITS)}")

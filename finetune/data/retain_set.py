@@ -24,7 +24,8 @@ _FEWEST_WORDS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetainSet:
-    """Texts to keep, where they come from, and how many were left out as they name what is to be forgotten."""
+    """Texts to keep, where they come from, and how many were left out: those that name what is to be forgotten,
+    stand twice or say nothing."""
 
     texts: tuple[TrainingText, ...]
     source: str
@@ -44,7 +45,13 @@ def corpus_retain(path: Path, *, names: Iterable[str] = ()) -> RetainSet:
     if not path.exists():
         raise InvalidData(f"{path} does not exist; name a file or a folder with {', '.join(READABLE)} files.")
     paths = sorted(one for one in path.rglob("*") if one.suffix in READABLE) if path.is_dir() else [path]
-    texts = [_text(row, f"{one.name}:{number}") for one in paths for number, row in enumerate(rows_of(one), start=1)]
+    # Files in different folders may have one name, but ids must differ: texts are looked up by them.
+    named = {one: (one.relative_to(path).as_posix() if path.is_dir() else one.name) for one in paths}
+    texts = [
+        _text(row, f"{name}:{number}")
+        for one, name in named.items()
+        for number, row in enumerate(rows_of(one), start=1)
+    ]
     return _kept(texts, names, source=f"corpus {path.name}")
 
 
@@ -97,10 +104,14 @@ def _text(row: Row, name: str) -> TrainingText:
 
 
 def _kept(texts: Sequence[TrainingText], names: Iterable[str], *, source: str) -> RetainSet:
-    naming = set(mentions({one.id: one.whole for one in texts}, names))
-    kept = tuple(one for one in texts if one.id not in naming)
+    """Each text once, without those that name what is to be forgotten."""
+    once: dict[tuple[str, str], TrainingText] = {}
+    for one in texts:
+        once.setdefault((one.prompt, one.text), one)
+    naming = set(mentions({one.id: one.whole for one in once.values()}, names))
+    kept = tuple(one for one in once.values() if one.id not in naming)
     refuse_empty(retain=kept)
-    return RetainSet(texts=kept, source=source, left_out=len(naming))
+    return RetainSet(texts=kept, source=source, left_out=len(texts) - len(kept))
 
 
 def _question(text: TrainingText) -> Question | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from jinja2 import TemplateError
+
 from finetune.data.batch import TokenSequence
 from finetune.data.training_text import TrainingText
 from finetune.errors import InvalidData, ModelUnsuitable
@@ -107,14 +109,14 @@ def sequences_of(
 
 def _prompt(tokenizer: ChatTokenizer, question: str, system: str) -> str:
     _require_template(tokenizer)
-    return str(tokenizer.apply_chat_template(_turns(question, system), tokenize=False, add_generation_prompt=True))
+    return _templated(tokenizer, _turns(question, system), add_generation_prompt=True)
 
 
 def _end_of_turn(tokenizer: ChatTokenizer, system: str) -> int:
     """The token that the template writes after an answer; the tokenizer's end token where it writes none."""
     prompt, answer = _prompt(tokenizer, "question", system), "answer"
     turns = [*_turns("question", system), {"role": "assistant", "content": answer}]
-    whole = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    whole = _templated(tokenizer, turns, add_generation_prompt=False)
     _, found, after = whole.removeprefix(prompt).partition(answer)
     tokens = _tokens(tokenizer, after.lstrip()) if found else ()
     if tokens and tokens[0] in tokenizer.all_special_ids:
@@ -122,6 +124,16 @@ def _end_of_turn(tokenizer: ChatTokenizer, system: str) -> int:
     if tokenizer.eos_token_id is None:
         raise ModelUnsuitable("The tokenizer names no token that ends an answer; set its eos_token.")
     return int(tokenizer.eos_token_id)
+
+
+def _templated(tokenizer: ChatTokenizer, turns: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt))
+    except TemplateError as error:  # its message may hold the turns
+        raise ModelUnsuitable(
+            f"The tokenizer's chat template cannot put a question and its answer ({type(error).__name__}); mend the "
+            "template, or take the instruction-tuned variant of the model."
+        ) from None
 
 
 def _turns(question: str, system: str) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ tell the log-probabilities of an answer that is given to them, so what needs tho
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -38,7 +39,9 @@ class EndpointModel:
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
-            raise InvalidPlan(f"'{self.base_url}' is no endpoint: it must begin with http:// or https://.")
+            raise InvalidPlan(
+                f"'{without_password(self.base_url)}' is no endpoint: it must begin with http:// or https://."
+            )
 
     @property
     def offers(self) -> frozenset[Fact]:
@@ -90,7 +93,9 @@ class EndpointModel:
         except (KeyError, TypeError):
             texts = ()
         if len(texts) != choices:
-            raise EndpointFailed(f"{self._url(path)} answered with {len(texts)} readable choices instead of {choices}.")
+            raise EndpointFailed(
+                f"{without_password(self._url(path))} answered with {len(texts)} readable choices instead of {choices}."
+            )
         return tuple(text.strip() for text in texts)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
@@ -111,9 +116,14 @@ class EndpointModel:
                 why, is_final = f"cannot be used ({type(error).__name__})", False
             if is_final or attempt >= self.tries:
                 raise EndpointFailed(
-                    f"{self._url(path)} {why}. Check the address, the key and the model '{self.name}'."
+                    f"{without_password(self._url(path))} {why}. Check the address, the key and the model '{self.name}'."
                 )
             time.sleep(self.wait_s * 2 ** (attempt - 1))
 
     def _url(self, path: str) -> str:
         return f"{self.base_url.rstrip('/')}/{path}"
+
+
+def without_password(url: str) -> str:
+    """An address as reports and messages may hold it."""
+    return re.sub(r"//[^/]*@", "//", url)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from finetune.data.batch import TokenSequence, padded
+from finetune.data.loaded_weights import UNREADABLE, refuse_broken, refuse_incomplete, refuse_misfit
 from finetune.errors import InvalidData, ModelUnsuitable
 from finetune.evaluation.judged_model import Fact, Form, Sampling, TokenFacts
 from finetune.evaluation.prompting import PlainFormat, PromptCoder, batches_by_length
@@ -51,24 +52,28 @@ class LocalModel:
         plain: PlainFormat | None = None,
         batch_tokens: int = 4096,
     ) -> Self:
-        """From a folder or a name that transformers resolves. Raises `ModelUnsuitable` if it cannot be loaded."""
+        """From a folder or a name that transformers resolves. Raises `ModelUnsuitable` if it cannot be loaded as a whole,
+        and for weights that are no numbers."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         if dtype not in DTYPES:
             raise ModelUnsuitable(f"The dtype '{dtype}' is not known. Known: {', '.join(DTYPES)}.")
         part = model
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=DTYPES[dtype])
+            make: Any = AutoModelForCausalLM
+            loaded, loading = make.from_pretrained(model, dtype=DTYPES[dtype], output_loading_info=True)
+            refuse_incomplete(model, loading)
             tokenizer = AutoTokenizer.from_pretrained(model)
             if adapter is not None:
                 part = adapter
                 loaded = _with_adapter(loaded, adapter)
-        except (OSError, ValueError) as error:
+        except UNREADABLE as error:
             raise ModelUnsuitable(
                 f"'{part}' cannot be loaded ({type(error).__name__}). It must be a folder (or a name that transformers "
                 "resolves) with a causal model and its tokenizer, or an adapter that peft saved for that model."
             ) from error
         name = str(model) if adapter is None else f"{model} + {adapter}"
+        refuse_broken(name, loaded)
         return cls(name=name, model=loaded.to(device), tokenizer=tokenizer, plain=plain, batch_tokens=batch_tokens)
 
     @property
@@ -132,6 +137,7 @@ class LocalModel:
             raise InvalidData(
                 f"Prompt {empty[0]} of {len(coded)} is empty: there is nothing to go on from. Leave it out."
             )
+        self._refuse_unknown(coded)
         config = self._generation_config(sampling, max_new_tokens)
         answers_each = sampling.count if sampling is not None else 1
         found: dict[int, tuple[str, ...]] = {}
@@ -179,6 +185,7 @@ class LocalModel:
         coder = self._coder()
         coded = [coder.answered(prompt, answer, form) for prompt, answer in zip(prompts, answers, strict=True)]
         self._refuse_long([len(sequence.tokens) for sequence, _ in coded], beside="")
+        self._refuse_unknown([sequence.tokens for sequence, _ in coded])
         for number, (sequence, end_tokens) in enumerate(coded, start=1):
             if len(sequence.tokens) - end_tokens <= sequence.prompt_tokens:
                 raise InvalidData(f"Answer {number} of {len(coded)} has no tokens to judge. Leave it out.")
@@ -192,6 +199,14 @@ class LocalModel:
                     f"Text {number} of {len(lengths)} has {length} tokens{beside}; '{self.name}' reads at most {limit}. "
                     "Cut it into windows, or ask for fewer new tokens."
                 )
+
+    def _refuse_unknown(self, coded: Sequence[Sequence[int]]) -> None:
+        known, highest = int(self.model.get_input_embeddings().weight.shape[0]), max(map(max, coded), default=0)
+        if highest >= known:
+            raise ModelUnsuitable(
+                f"The tokenizer of '{self.name}' gives token {highest}, and the model knows {known} tokens; take the "
+                "tokenizer that belongs to the model."
+            )
 
     def _coder(self) -> PromptCoder:
         return PromptCoder(tokenizer=self.tokenizer, plain=self.plain)
@@ -208,7 +223,10 @@ def _with_adapter(model: Any, adapter: str | Path) -> Any:
 
     with warnings.catch_warnings():  # peft asks by a name that transformers is about to drop
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        warnings.filterwarnings("ignore", message="Found missing adapter keys", category=UserWarning)
+        wrapped: Any = PeftModel.from_pretrained(model, adapter)
+    refuse_misfit(wrapped, Path(adapter))
+    return wrapped.merge_and_unload()
 
 
 def _facts(logits_TV: Tensor, tokens_T: Tensor, end_tokens: int) -> TokenFacts:

@@ -7,7 +7,6 @@ does not know suites or metrics.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from finetune.data.whole_files import file_sha256
 from finetune.errors import InvalidPlan
-from finetune.evaluation.endpoint_model import EndpointModel
+from finetune.evaluation.endpoint_model import EndpointModel, without_password
 from finetune.evaluation.judged_model import JudgedModel
 from finetune.evaluation.local_model import DTYPES, LocalModel
 from finetune.evaluation.prompting import PlainFormat
@@ -56,7 +55,8 @@ class LocalSubjects:
     def whole(
         self, label: str, place: str, *, kind: Literal["untouched", "merged"] = "merged", name: str | None = None
     ) -> Subject:
-        """A model by folder or hub id; `name` is what the report calls it."""
+        """A model by folder or hub id; `name` is what the report calls it. Raises `InvalidPlan` for what is no model."""
+        _refuse_no_model(place)
         identity = {"kind": kind, **self._facts(place, name), "dtype": self.dtype}
         return Subject(identity=identity, load=lambda: self._load(label, place))
 
@@ -85,8 +85,22 @@ class LocalSubjects:
 def endpoint(url: str, *, model: str, api_key: str | None = None) -> Subject:
     """A model behind an OpenAI-compatible endpoint. Raises `InvalidPlan` for what is no address."""
     judged = EndpointModel(name=model, base_url=url, api_key=api_key)
-    shown = re.sub(r"//[^/@]*@", "//", url)  # without a password
+    shown = without_password(url)
     return Subject(identity={"kind": "endpoint", "source": shown, "model": model}, load=lambda: judged)
+
+
+def _refuse_no_model(place: str) -> None:
+    """Before any model is asked, since the answers kept so far are of another job once the place is mended."""
+    folder = Path(place)
+    if not folder.is_dir() and (folder.is_file() or place.startswith(("/", ".", "~"))):
+        raise InvalidPlan(
+            f"'{place}' cannot be loaded: it is no folder. Name the folder of a model, or its id on a hub."
+        )
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        mend = "It holds an adapter; name it as one (--adapter), on its base model." if is_adapter(folder) else ""
+        raise InvalidPlan(
+            f"'{place}' cannot be loaded: it holds no config.json. {mend or 'Name the folder of a model.'}"
+        )
 
 
 def is_adapter(folder: Path) -> bool:

@@ -108,9 +108,10 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def copied(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies in the host's memory, whole."""
-    return {name: whole(parameter.detach()).to("cpu", copy=True) for name, parameter in parameters.items()}
+def copied(parameters: Mapping[str, Tensor], *, keep: bool = True) -> dict[str, Tensor]:
+    """Copies in the host's memory, whole. A process that does not `keep` them only helps to put them together."""
+    pieces = ((name, whole(parameter.detach())) for name, parameter in parameters.items())
+    return {name: one.to("cpu", copy=True) for name, one in pieces if keep}
 
 
 @torch.no_grad()
@@ -167,8 +168,10 @@ class Reference:
 
 @contextmanager
 def without_peft_warnings() -> Iterator[None]:
-    """peft asks transformers 5 by names of transformers 4, which the user can do nothing about."""
+    """peft asks transformers 5 by names of transformers 4, which the user can do nothing about; weights that an adapter
+    lacks are refused, not warned of."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found missing adapter keys", category=UserWarning)
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         yield
 

@@ -4,12 +4,12 @@
 
 It does not know what a method computes, where data come from or what a model is for. It runs under `accelerate`, as one
 process or as many: started by `accelerate launch`, every process takes its share of each step. Plain data parallelism
-or FSDP (version 2) is what accelerate's own configuration says; its mixed precision stays off, the plan's `dtype`
-decides. Under FSDP, LoRA's reference is cut up like the model; a copied one lies whole on every GPU.
+or FSDP (version 2) is what accelerate's own configuration says; what does not suit is refused (`processes.py`). Under
+FSDP, LoRA's reference is cut up like the model; a copied one lies whole on every GPU.
 
     trainer = Trainer(model, data, plan, needs=method.needs)
     trainer.train(method)
-    save_adapter(trainer.model, folder)
+    save_adapter(trainer.model, folder)  # under a launcher: `whole_model`, in the main process
 
 Source: Loshchilov and Hutter 2017, AdamW, arXiv 1711.05101.
 """
@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, GradientAccumulationPlugin
 from torch import Tensor, nn
 
 from finetune.errors import InvalidPlan, TrainingDiverged
@@ -45,12 +44,14 @@ from finetune.training.adapter import (
     write,
 )
 from finetune.training.checkpoint import Checkpoint, CheckpointFile, model_fingerprint
+from finetune.training.cut_model import filled, forget_gathered, skeleton_of
 from finetune.training.free_memory import free_bytes
 from finetune.training.gradients import gradients
 from finetune.training.memory import Load, ModelSizes, check_fits
 from finetune.training.model_files import context_of, vocabulary_of
 from finetune.training.numerics import calling, repeatable, seed_step
 from finetune.training.optimizer import adamw, put_state, state_of
+from finetune.training.processes import check_alike, check_launch, is_cut, launched, prepared
 from finetune.training.steps import StepOrder, TrainingData
 
 
@@ -88,26 +89,28 @@ class Trainer:
     ) -> None:
         """`needs` are those of all methods to be trained. `on_step` ends a run by True; `progress` only looks.
 
-        A run that was interrupted goes on from the folder `checkpoints`. Raises `InvalidData`, `ModelUnsuitable` or
-        `NotEnoughMemory` before any work is done.
+        A run that was interrupted goes on from the folder `checkpoints`. Raises `InvalidData`, `InvalidPlan`,
+        `ModelUnsuitable` or `NotEnoughMemory` before any work is done.
         """
         self._plan, self._data, self._needs = plan, data, needs
         self._on_step, self._progress, self._checkpoints = on_step, progress, checkpoints
-        # Micro-batches are summed here, over a whole step's units; accelerate must not divide once more.
-        self._accelerator = accelerator or Accelerator(
-            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1)
-        )
+        self._accelerator = accelerator or launched()
+        check_launch(self._accelerator)
         self._stage = 0
         data.check(needs, vocabulary=vocabulary_of(model), context=context_of(model))
         model = make_trainable(model, plan)
         self._check_memory(model, free_memory)
         self._fingerprint = model_fingerprint(model)
+        alike = {"model": self._fingerprint, "data": data.fingerprint(), "plan": plan.model_dump_json()}
+        check_alike(self._accelerator, alike)
         twin = frozen_copy(model) if Need.REFERENCE in needs and not is_lora(model) else None
         if plan.gradient_checkpointing:
             compute_anew(model)
         optimizer = adamw(trained_parameters(model), weight_decay=plan.weight_decay)
-        self._model, self._optimizer = self._accelerator.prepare(model, optimizer)
-        self._parameters = trained_parameters(self.model)
+        self._skeleton = skeleton_of(model) if is_cut(self._accelerator) else None
+        self._model, self._optimizer = prepared(self._accelerator, model, optimizer)
+        self._all_parameters = dict(self._model.named_parameters())
+        self._parameters = trained_parameters(self._model)
         self._start = copied(self._parameters)
         self._call = calling(self._model, computed_in(plan))
         self._reference: Reference | None = None
@@ -118,20 +121,32 @@ class Trainer:
 
     @property
     def model(self) -> nn.Module:
-        """The model as it now is; under LoRA wrapped by peft."""
-        model: nn.Module = self._accelerator.unwrap_model(self._model)
-        return model
+        """The model as it now is; under LoRA wrapped by peft. Under FSDP all processes must call it together."""
+        return self._model
+
+    def whole_model(self) -> nn.Module | None:
+        """The model to be written to files, in the main process; None in others. All processes must ask for it.
+
+        Under FSDP it is a copy in the host's memory, else the model itself.
+        """
+        is_main = self._accelerator.is_main_process
+        if self._skeleton is None:
+            return self._model if is_main else None
+        weights = copied(self._all_parameters, keep=is_main)
+        return filled(self._skeleton, weights) if is_main else None
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the weights that are trained, by name, in the host's memory."""
+        """A copy of the weights that are trained, by name, in the host's memory. All processes must ask for it."""
         return copied(self._parameters)
 
     def add(self, deltas: Mapping[str, Tensor]) -> None:
         """Add to the weights that are trained. Raises `InvalidPlan` for other names or shapes."""
+        forget_gathered(self._model)
         write(self._parameters, deltas, add=True)
 
     def reset(self) -> None:
         """Back to the weights before any training."""
+        forget_gathered(self._model)
         write(self._parameters, self._start)
 
     def train(self, method: LossMethod, *, swap: Mapping[Part, Part] | None = None) -> None:
@@ -154,6 +169,8 @@ class Trainer:
                 report = self._step(method, order, done)
                 done += 1
                 finished = self._ends(report)
+                if finished:
+                    self._refuse_broken(report)
                 if file is not None and (finished or done % self._plan.save_every_steps == 0):
                     self._save(file, done, finished)
         self._stage += 1
@@ -190,6 +207,15 @@ class Trainer:
             step_s=time.perf_counter() - started,
         )
 
+    def _refuse_broken(self, last: StepReport) -> None:
+        """A loss tells of the weights before its step; those after the last step are looked at themselves."""
+        broken = [name for name, one in self._parameters.items() if not bool(torch.isfinite(whole(one.detach())).all())]
+        if broken:
+            raise TrainingDiverged(
+                f"{len(broken)} weights are no finite numbers after the last step, {last.step} of {last.steps}, at a "
+                f"learning rate of {last.learning_rate:.3g} (the first: '{broken[0]}'). Lower the learning rate."
+            )
+
     def _update(self, learning_rate: float) -> float:
         """Cut the gradients and take the step, unless they are not finite; gives their norm before."""
         most = self._plan.max_grad_norm if self._plan.max_grad_norm is not None else math.inf
@@ -204,7 +230,7 @@ class Trainer:
     def _ends(self, report: StepReport) -> bool:
         if self._progress is not None and self._accelerator.is_main_process:
             self._progress(report)
-        stop = self._on_step is not None and self._on_step(report)
+        stop = self._on_step is not None and bool(self._on_step(report))
         if self._accelerator.num_processes > 1:  # one process that stops must not leave the others waiting
             flag = torch.tensor(float(stop), device=self._accelerator.device)
             stop = bool(self._accelerator.reduce(flag, reduction="sum") > 0)
@@ -230,12 +256,11 @@ class Trainer:
         free = free_memory(device)
         if free is None:
             return
-        is_cut = self._accelerator.distributed_type == DistributedType.FSDP
         load = Load(
             parts=1 + (Need.RETAIN in self._needs) + (Need.ALTERNATIVE in self._needs),
             longest_tokens=self._data.only(self._needs).longest_tokens(),
             reference=Need.REFERENCE in self._needs,
-            shards=self._accelerator.num_processes if is_cut else 1,
+            shards=self._accelerator.num_processes if is_cut(self._accelerator) else 1,
         )
         present = sum(one.nbytes for one in model.parameters() if one.device.type == device.type)
         check_fits(ModelSizes.of(model), self._plan, load, free=free + present, on_host=device.type == "cpu")
@@ -255,17 +280,20 @@ class Trainer:
     def _resume(self, file: CheckpointFile | None) -> tuple[int, bool]:
         """Steps that are done, and whether they were all."""
         found = file.load() if file is not None else None
+        check_alike(self._accelerator, {"checkpoint": str(found and (found.step, found.finished))})
         inner = self._optimizer.optimizer
         if found is None:
             put_state(inner, self._parameters, {})
             return 0, False
+        forget_gathered(self._model)
         write(self._parameters, found.weights)
         put_state(inner, self._parameters, found.optimizer)
         return found.step, found.finished
 
     def _save(self, file: CheckpointFile, done: int, finished: bool) -> None:
-        state = {} if finished else state_of(self._optimizer.optimizer, self._parameters)
-        checkpoint = Checkpoint(step=done, finished=finished, weights=self.weights(), optimizer=state)
-        if self._accelerator.is_main_process:
-            file.save(checkpoint)
+        is_main = self._accelerator.is_main_process
+        state = {} if finished else state_of(self._optimizer.optimizer, self._parameters, keep=is_main)
+        weights = copied(self._parameters, keep=is_main)
+        if is_main:
+            file.save(Checkpoint(step=done, finished=finished, weights=weights, optimizer=state))
         self._accelerator.wait_for_everyone()

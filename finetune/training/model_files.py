@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
+from finetune.data.loaded_weights import UNREADABLE, refuse_incomplete, refuse_misfit
 from finetune.errors import InvalidPlan, ModelUnsuitable
 from finetune.training.adapter import is_lora, without_peft_warnings
 
@@ -21,10 +23,12 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def load_model(source: str | Path, *, dtype: Dtype = "float32", device: str = "cpu") -> nn.Module:
-    """A causal model of transformers by hub id or folder. Raises `ModelUnsuitable` where there is none."""
+    """A causal model of transformers by hub id or folder. Raises `ModelUnsuitable` where it is not, or not whole."""
     from transformers import AutoModelForCausalLM
 
-    model: Any = _from_pretrained(AutoModelForCausalLM, source, dtype=_DTYPES[dtype])
+    model: Any
+    model, loading = _from_pretrained(AutoModelForCausalLM, source, dtype=_DTYPES[dtype], output_loading_info=True)
+    refuse_incomplete(source, loading)
     loaded: nn.Module = model.to(device)
     return loaded.eval()
 
@@ -80,11 +84,12 @@ def with_adapter(model: nn.Module, folder: Path) -> nn.Module:
     try:
         with without_peft_warnings():
             wrapped: nn.Module = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise ModelUnsuitable(
             f"The adapter in {folder} cannot be put on this model: {_first_line(error)} "
             "Give the folder of an adapter and the base model that it was trained on."
         ) from error
+    refuse_misfit(wrapped, folder)
     return wrapped.eval()
 
 
@@ -103,6 +108,9 @@ def save_adapter(model: nn.Module, folder: Path, *, base: str | None = None, dty
     }
     # Asking whether embeddings grew would go to the network for the base model's configuration.
     lora.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # an empty form
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # servers run as other users
     if base is not None:
         path = folder / "adapter_config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -125,7 +133,11 @@ def _from_pretrained(loader: Any, source: str | Path, **options: Any) -> Any:
         return loader.from_pretrained(
             str(place) if place.is_dir() else str(source), local_files_only=place.is_dir(), **options
         )
-    except (OSError, ValueError, ImportError) as error:
+    except SafetensorError as error:
+        raise ModelUnsuitable(
+            f"The weights of '{source}' are damaged or cut short ({error}); fetch the model anew."
+        ) from error
+    except UNREADABLE as error:
         raise ModelUnsuitable(
             f"'{source}' cannot be loaded: {_first_line(error)} Give the folder or hub id of a causal language model."
         ) from error

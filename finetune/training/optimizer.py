@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finetune.training.adapter import like, whole
+from finetune.training.adapter import copied, like
 
 
 def adamw(parameters: Mapping[str, nn.Parameter], *, weight_decay: float) -> torch.optim.AdamW:
@@ -25,10 +25,12 @@ def adamw(parameters: Mapping[str, nn.Parameter], *, weight_decay: float) -> tor
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0)
 
 
-def state_of(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> dict[str, dict[str, Tensor]]:
-    """A copy of what the optimiser keeps for each weight, whole, in the host's memory."""
+def state_of(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter], *, keep: bool = True
+) -> dict[str, dict[str, Tensor]]:
+    """A copy of what the optimiser keeps for each weight, whole, in the host's memory; `keep` as for weights."""
     return {
-        name: {key: whole(value).to("cpu", copy=True) for key, value in optimizer.state[parameter].items()}
+        name: copied(optimizer.state[parameter], keep=keep)
         for name, parameter in parameters.items()
         if parameter in optimizer.state
     }

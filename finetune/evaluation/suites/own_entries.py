@@ -38,13 +38,15 @@ class OwnEntries:
         questions = read_questions(folder / "qa.jsonl", entries={entry.id for entry in entries if entry.id})
         telling = [entry for entry in entries if entry.facts or entry.description or entry.documents]
         sets = forget_sets(telling, rephrase=lambda _: (), shift=lambda _: ()) if telling else None
-        retain = folder / "retain.jsonl"
+        names = [name for entry in entries for name in (entry.name, *entry.aliases)]
+        retain = corpus_retain(folder / "retain.jsonl", names=names) if (folder / "retain.jsonl").exists() else None
         return Suite(
             name=folder.name,
             entries=tuple(entries),
             questions=tuple(questions),
             forget_texts=each_once(sets.forget_texts) if sets else (),
-            retain_texts=corpus_retain(retain).texts if retain.exists() else (),
+            retain_texts=retain.texts if retain else (),
+            left_out=retain.left_out if retain else 0,
         )
 
 

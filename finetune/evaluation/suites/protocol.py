@@ -19,8 +19,9 @@ from retrieval.entry import ForgetEntry
 class Suite:
     """A suite as read. What a format does not have is empty.
 
-    `holdout_texts` were never trained on; `member_texts` are what is to be told from them in membership inference, where
-    the suite names such texts (else the forget texts are).
+    `left_out` counts texts to keep that are none, as they name what is to be forgotten. `holdout_texts` were never trained
+    on; `member_texts` are what is to be told from them in membership inference, where the suite names such texts (else the
+    forget texts are).
     """
 
     name: str
@@ -28,6 +29,7 @@ class Suite:
     entries: tuple[ForgetEntry, ...] = ()
     forget_texts: tuple[TrainingText, ...] = ()
     retain_texts: tuple[TrainingText, ...] = ()
+    left_out: int = 0
     holdout_texts: tuple[TrainingText, ...] = ()
     member_texts: tuple[TrainingText, ...] = ()
 

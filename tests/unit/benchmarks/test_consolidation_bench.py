@@ -26,7 +26,10 @@ def judged(rouge: float, leak: float, kept: float) -> JudgedFigures:
     return JudgedFigures(
         identity={},
         accuracy={"forget": split(rouge_l_recall=rouge, leak_rate=leak)},
-        locality={"retain": split(rouge_l_recall=kept), "utility": split(rouge_l_recall=kept)},
+        locality={
+            "retain": split(rouge_l_recall=kept, probability=kept),
+            "utility": split(rouge_l_recall=kept, probability=kept),
+        },
     )
 
 

@@ -104,3 +104,12 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         list(rows_of(tmp_path / "table.csv"))
     with pytest.raises(InvalidData, match=r"broken\.json: is not valid JSON"):
         list(rows_of(file_of(tmp_path, b"[1,", name="broken.json")))
+
+
+def test_an_answer_in_the_place_of_the_split_stands_in_no_message(tmp_path: Path) -> None:
+    row = {"id": "a", "question": "Where does she live?", "answer": "forget", "split": "in a mill near Tarn"}
+    (tmp_path / "qa.jsonl").write_bytes(orjson.dumps(row))
+
+    with pytest.raises(InvalidData, match=r"line 1: 'split' is no split; it must be one of forget") as told:
+        read_questions(tmp_path / "qa.jsonl")
+    assert "mill" not in str(told.value)

@@ -54,6 +54,15 @@ def test_texts_that_name_the_forgotten_are_left_out_and_counted(tmp_path: Path) 
         corpus_retain(tmp_path / "missing")
 
 
+def test_a_text_that_stands_twice_is_kept_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    texts = ["Geese fly south.", "Rain falls on hills.", "Geese fly south."]
+    path.write_bytes(b"\n".join(orjson.dumps({"text": text}) for text in texts))
+    found = corpus_retain(path)
+    assert [(one.id, one.text) for one in found.texts] == [("a.jsonl:1", texts[0]), ("a.jsonl:2", texts[1])]
+    assert found.left_out == 1
+
+
 def test_the_models_own_answers_are_drawn_by_the_seed_and_empty_ones_left_out() -> None:
     first, again, other = (generated_retain(answers, count=20, seed=seed) for seed in (1, 1, 2))
     assert first == again
@@ -94,3 +103,14 @@ def test_duplicates_across_the_held_out_border_and_too_few_texts_are_refused() -
         held_out(RetainSet(texts=same, source="test"), share=0.5, seed=0)
     with pytest.raises(InvalidData, match="give at least two texts"):
         held_out(RetainSet(texts=same[:1], source="test"), share=0.5, seed=0)
+
+
+def test_files_of_one_name_in_two_folders_hide_nothing_from_each_other(tmp_path: Path) -> None:
+    for folder, text in (("first", "Nobody knew what Odo Brask had for lunch."), ("second", "Rain falls from clouds.")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "texts.jsonl").write_bytes(orjson.dumps({"text": text}) + b"\n")
+
+    retain = corpus_retain(tmp_path, names=["Odo Brask"])
+
+    assert [(one.id, one.text) for one in retain.texts] == [("second/texts.jsonl:1", "Rain falls from clouds.")]
+    assert retain.left_out == 1

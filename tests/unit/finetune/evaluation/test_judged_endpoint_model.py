@@ -141,3 +141,12 @@ def test_log_probabilities_and_gradients_are_not_offered() -> None:
 def test_an_address_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(InvalidPlan, match="ftp:"):
         EndpointModel(name="m", base_url="ftp://host/v1")
+
+
+def test_a_password_in_an_address_stands_in_no_message() -> None:
+    model = EndpointModel(name="m", base_url="http://user:p@ss-word@127.0.0.1:1/v1", tries=1)
+
+    with pytest.raises(EndpointFailed, match="Check the address") as told:
+        model.generate(["hello"], max_new_tokens=1)
+    assert "user" not in str(told.value)
+    assert "ss-word" not in str(told.value)

@@ -109,7 +109,7 @@ def own(folder: Path) -> Path:
     lines(folder / "entries.jsonl", [entry, {"name": "Odo Brask"}])
     asked = {"id": "q1", "question": "Mira lives where?", "answer": "In Tarn.", "split": "paraphrase", "entry": "mira"}
     lines(folder / "qa.jsonl", [asked, {**asked, "id": "q2", "entry": "entry-2", "split": "forget"}])
-    lines(folder / "retain.jsonl", [{"text": "Rain falls on the hills."}])
+    lines(folder / "retain.jsonl", [{"text": "Rain falls on the hills."}, {"text": "Then Odo Brask came."}])
     return folder
 
 
@@ -261,6 +261,7 @@ def test_own_suites_train_on_entries_and_never_on_their_questions(tmp_path: Path
     assert [one.prompt for one in suite.forget_texts] == ["Where does she live?"]
     assert [one.question for one in suite.of("paraphrase")] == ["Mira lives where?"]
     assert [one.text for one in suite.retain_texts] == ["Rain falls on the hills."]
+    assert suite.left_out == 1, "it names whom to forget"
 
 
 def test_own_suites_with_a_bad_entry_or_question_are_told_by_line(tmp_path: Path) -> None:
