@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +120,7 @@ def test_a_place_that_is_no_folder_of_a_run_is_refused_and_left_alone(base: Path
     file.write_text("mine", encoding="utf-8")
     with pytest.raises(InvalidPlan, match="is a file; name a folder"):
         carried_out(request(base, tmp_path, out=file))
-    with pytest.raises(InvalidPlan, match="cannot be made or written to"):
+    with pytest.raises(InvalidPlan, match=r"cannot be (made or )?written to"):
         carried_out(request(base, tmp_path, out=file / "below"))
     own = tmp_path / "own"
     (own / "model").mkdir(parents=True)
@@ -133,11 +132,9 @@ def test_a_place_that_is_no_folder_of_a_run_is_refused_and_left_alone(base: Path
     assert (own / "model").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to the superuser")
 def test_a_folder_that_cannot_be_written_to_is_refused(base: Path, tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o500)
-    with pytest.raises(InvalidPlan, match="cannot be made or written to"):
+    closed = Path("/proc/closed")  # nobody may make folders there, the superuser neither
+    with pytest.raises(InvalidPlan, match=r"cannot be (made or )?written to"):
         carried_out(request(base, tmp_path, out=closed / "out"))
 
 
