@@ -25,6 +25,7 @@ from finetune.evaluation.metrics.evidence import Evidence
 from finetune.evaluation.metrics.protocol import Absent, Measured, Outcome
 from finetune.evaluation.metrics.scores import truth_ratio
 
+_FEWEST = 4  # of fewer, even samples wholly apart give a p-value above .05
 _PLACES = 512  # more make the interval no finer than its resamples are
 
 
@@ -33,7 +34,7 @@ class ForgetQuality:
     """The p-value."""
 
     name: ClassVar[str] = "forget_quality"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     paper: ClassVar[str] = "arXiv:2401.06121"
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.TOKENS, Fact.OTHER_TOKENS})
 
@@ -41,6 +42,8 @@ class ForgetQuality:
         pairs = _paired(evidence)
         if isinstance(pairs, Absent):
             return pairs
+        if len(pairs.model_N) < _FEWEST:
+            return Absent(reason=f"The test cannot tell any two models apart by fewer than {_FEWEST} questions.")
         p_value = float(stats.ks_2samp(pairs.model_N, pairs.retain_N).pvalue)
         distance_ci95 = _distance_interval(pairs)
         if distance_ci95 is None:

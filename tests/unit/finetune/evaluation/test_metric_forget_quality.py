@@ -48,6 +48,15 @@ def test_the_distance_and_the_p_value_of_a_case_by_hand() -> None:
     assert measured(ForgetQuality().measure(found)).value == pytest.approx(16 / 70)
 
 
+def test_too_few_questions_to_tell_any_two_models_apart_give_no_p_value() -> None:
+    three = compared([0.1, 0.2, 0.3], [0.7, 0.8, 0.9])
+    assert measured(KsDistance().measure(three)).value == 1.0
+    absent = ForgetQuality().measure(three)
+    assert isinstance(absent, Absent) and "fewer than 4 questions" in absent.reason
+    four = compared([0.1, 0.2, 0.3, 0.4], [0.6, 0.7, 0.8, 0.9])
+    assert measured(ForgetQuality().measure(four)).value == pytest.approx(2 / 70)
+
+
 def test_both_agree_with_scipy_on_the_inverse_ratios_that_openunlearning_compares() -> None:
     random = np.random.default_rng(1)
     model, retain = random.lognormal(0.0, 1.0, 60), random.lognormal(0.4, 1.0, 60)
