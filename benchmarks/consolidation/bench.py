@@ -9,13 +9,10 @@ step is kept in a work folder, so that a run that was stopped goes on. `table.py
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
-
-import orjson
 
 from benchmarks import report
 from benchmarks.consolidation.attacked import CHANGES, RELEARNING, RELEARNING_PLAN, attacked
@@ -24,6 +21,7 @@ from benchmarks.consolidation.judging import Judge, distance, kept, measured, va
 from benchmarks.consolidation.material import Material, material
 from benchmarks.consolidation.trials import MOST_SECONDS, MOST_TRIALS, TRIALS, Trial
 from finetune.consolidation.run import RunRequest, run
+from finetune.data.whole_files import content_sha256
 from finetune.evaluation.report import library_versions
 from finetune.evaluation.run import RETAIN, UNTOUCHED, JudgedFigures
 from finetune.evaluation.subjects import LocalSubjects
@@ -145,7 +143,7 @@ class _Bench:
     def trained(self, trial: Trial) -> Trained:
         """Train, and ask briefly."""
         plan = trial.plan(max_steps=self._plan.max_steps)
-        name = f"{trial.method}-{_short_hash([asdict(trial), plan.model_dump(mode='json')])}"
+        name = f"{trial.method}-{content_sha256([asdict(trial), plan.model_dump(mode='json')])[:10]}"
 
         def progress(step: StepReport) -> None:
             self._tell(f"{name}: training", step.step, step.steps)
@@ -234,10 +232,6 @@ def _config(plan: ConsolidationPlan, given: Material, best: Trained) -> dict[str
         },
         "relearning": {**asdict(RELEARNING), "plan": RELEARNING_PLAN.model_dump(mode="json")},
     }
-
-
-def _short_hash(content: object) -> str:
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
 
 
 __all__ = ["ConsolidationPlan", "Tell", "measure"]

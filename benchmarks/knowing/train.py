@@ -1,6 +1,6 @@
 """Trains the target model and the retain model anew, and measures what they know.
 
-    python -m benchmarks.knowing.train [--out DIR] [--which target|retain] [--epochs 6] [--dtype bfloat16]
+    python -m benchmarks.knowing.train [--out DIR] [--which target|retain] [--epochs 6]
     python -m benchmarks.knowing.train figures [--out DIR]
 
 One recipe for both: the packaged SmolLM2-135M-Instruct, LoRA on all linear layers, plain likelihood of the answers. Both
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import get_args
 
 import click
-from rich.progress import Progress
 
 from benchmarks import report
 from benchmarks.knowing.models import FOLDER, RECIPE, adapter_of
 from benchmarks.knowing.reduced_tofu import AUTHORS, DATA, FORGOTTEN, Which, learnt, reduced_tofu, write_reduced_tofu
+from finetune.cli.bars import stage_bars, training_progress
 from finetune.data.tokens import sequences_of
 from finetune.data.training_text import TrainingText
 from finetune.data.whole_files import write_whole
@@ -102,15 +102,8 @@ def figures(*, out: Path) -> None:
     judged = {
         name: local.adapter(name, adapter_of(name, out), base=base, base_name=PACKAGED) for name in get_args(Which)
     }
-    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
+    with tempfile.TemporaryDirectory() as folder, stage_bars() as say:
         suite = reduced_tofu(write_reduced_tofu(Path(folder)))
-        tasks = {}
-
-        def say(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage)
-            progress.update(tasks[stage], completed=done, total=total)
-
         result = evaluate(
             EvaluationJob(
                 suite=suite,
@@ -137,15 +130,12 @@ def _train(which: Which, texts: tuple[TrainingText, ...], plan: TrainingPlan, fo
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     losses: dict[int, list[float]] = {}
-    with Progress() as progress:
-        bar = progress.add_task(which, total=None)
+    with training_progress() as progress:
+        progress.say(f"The {which} model:")
 
         def show(step: StepReport) -> None:
             losses.setdefault(step.epoch, []).append(step.loss)
-            told = f"{which}: epoch {step.epoch}, loss {step.loss:.3f}, {step.tokens / step.step_s:.0f} tokens/s"
-            progress.update(bar, total=step.steps, completed=step.step, description=told)
-            if not progress.console.is_terminal and step.step % _SAVE_STEPS == 0:
-                click.echo(f"{told}, step {step.step} of {step.steps}")
+            progress.step(step)
 
         trainer = Trainer(load_model(base), data, plan, checkpoints=checkpoints, progress=show)
         trainer.train(FineTuning())

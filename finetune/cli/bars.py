@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from finetune.data.loading import without_bars_of_transformers
 from finetune.evaluation.run import Say
 from finetune.training.loop import StepReport
 
@@ -85,18 +86,3 @@ def training_progress() -> Iterator[TrainingProgress]:
     progress = TrainingProgress(Console(stderr=True, force_terminal=sys.stderr.isatty()))
     with without_bars_of_transformers(), progress.bars:
         yield progress
-
-
-@contextmanager
-def without_bars_of_transformers() -> Iterator[None]:
-    """It draws them for loading and writing, on a terminal or not."""
-    from transformers.utils import logging
-
-    bars: Any = logging
-    were_shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if were_shown:
-            bars.enable_progress_bar()

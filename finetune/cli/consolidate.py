@@ -16,7 +16,7 @@ import click
 import orjson
 import torch
 
-from finetune.cli.bars import stage_bars, training_progress, without_bars_of_transformers
+from finetune.cli.bars import stage_bars, training_progress
 from finetune.cli.exits import CommandFailed, told
 from finetune.cli.judged_table import show_judged
 from finetune.cli.model_names import resolver_of, shown
@@ -26,6 +26,7 @@ from finetune.cli.run_summary import show_outlook, show_run
 from finetune.cli.typed_values import methods_shown
 from finetune.consolidation.request import RunRequest
 from finetune.consolidation.run import RunResult, run
+from finetune.data.loading import without_bars_of_transformers
 from finetune.data.qa import paraphrases_of
 from finetune.data.tokens import MAX_TOKENS
 from finetune.evaluation.metrics.judging import MAX_NEW_TOKENS

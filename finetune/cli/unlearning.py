@@ -16,10 +16,10 @@ from finetune.cli.bars import stage_bars
 from finetune.cli.exits import told
 from finetune.cli.judged_table import show_judged
 from finetune.cli.model_names import Resolve, resolver_of, shown
+from finetune.data.loading import DTYPES
 from finetune.errors import InvalidPlan
 from finetune.evaluation.attacks import PROMPT_ATTACKS
 from finetune.evaluation.judged_model import Sampling
-from finetune.evaluation.local_model import DTYPES
 from finetune.evaluation.metrics import METRICS, make_metric
 from finetune.evaluation.prompting import PlainFormat
 from finetune.evaluation.run import RETAIN, UNTOUCHED, EvaluationJob, evaluate

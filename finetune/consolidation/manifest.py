@@ -6,7 +6,6 @@ hash, and is read only together with the files it lists. It does not know how we
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from finetune.consolidation.base_model import BaseRecord
 from finetune.consolidation.measures import Measures
 from finetune.data.data_card import DataCard
-from finetune.data.whole_files import file_sha256, write_whole
+from finetune.data.whole_files import content_sha256, file_sha256, write_whole
 from finetune.errors import CheckpointBroken, InvalidData
 from finetune.settings import TrainingPlan
 
@@ -76,7 +75,7 @@ def files_below(folder: Path, form: Form) -> dict[str, FileRecord]:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest as a whole. Raises `OSError` where it cannot be written."""
     content = manifest.model_dump(mode="json")
-    write_json(folder / MANIFEST, {"sha256": _sha256(content), **content})
+    write_json(folder / MANIFEST, {"sha256": content_sha256(content), **content})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -120,7 +119,7 @@ def _parsed(path: Path, raw: bytes) -> Manifest:
     except orjson.JSONDecodeError as error:
         raise CheckpointBroken(f"{path} is not valid JSON ({error.msg}). {_AGAIN}") from None
     stated = content.pop("sha256", None) if isinstance(content, dict) else None
-    if stated != _sha256(content):
+    if stated != content_sha256(content):
         raise CheckpointBroken(f"{path} is not as it was written: its own SHA-256 differs. {_AGAIN}")
     try:
         return Manifest.model_validate(content)
@@ -128,7 +127,3 @@ def _parsed(path: Path, raw: bytes) -> Manifest:
         fault = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise CheckpointBroken(f"{path} was written by another version: {place}: {fault['msg']}. {_AGAIN}") from None
-
-
-def _sha256(content: Any) -> str:
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -12,7 +12,6 @@ main one alone writes, speaks and lets the model answer, and an error in one of 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -22,7 +21,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-import orjson
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -35,6 +33,7 @@ from finetune.consolidation.request import GeneratedRetain, RunRequest, checked_
 from finetune.consolidation.texts import RunTexts, texts_of
 from finetune.consolidation.tokens import check_before_loading, longest_tokens, training_data
 from finetune.data.qa import Question
+from finetune.data.whole_files import content_sha256
 from finetune.evaluation.local_model import LocalModel
 from finetune.evaluation.report import library_versions
 from finetune.methods.language import RECIPES, LossMethod, Need, Recipe
@@ -165,11 +164,13 @@ def _work(
     edits = {key: [edit.model_dump() for edit in made] for key, made in request.edits.items()}
     return {
         "base model": base.record.fingerprint,
-        "method": _sha256(repr(method)),
-        "plan": _sha256(request.training_plan.model_dump_json(exclude={"save_every_steps"})),
-        "entries": _sha256([(one.fingerprint(), request.revisions.get(one.id or "")) for one in request.covered]),
-        "memory edits": _sha256(edits),
-        "texts": _sha256([draft.fingerprint(), generated, request.held_out_share, request.training_paraphrases]),
+        "method": content_sha256(repr(method)),
+        "plan": content_sha256(request.training_plan.model_dump_json(exclude={"save_every_steps"})),
+        "entries": content_sha256(
+            [(one.fingerprint(), request.revisions.get(one.id or "")) for one in request.covered]
+        ),
+        "memory edits": content_sha256(edits),
+        "texts": content_sha256([draft.fingerprint(), generated, request.held_out_share, request.training_paraphrases]),
         "longest sequence": str(request.max_tokens),
         "type of written weights": str(request.saved_as),
         **({"number of processes": str(processes)} if processes > 1 else {}),  # each takes its share of a larger step
@@ -258,10 +259,6 @@ def _manifest(checked: CheckedRun, texts: RunTexts, measures: Measures) -> Manif
         versions=library_versions() | {"accelerate": metadata.version("accelerate")},
         files=files_below(checked.folder.path, form),
     )
-
-
-def _sha256(content: object) -> str:
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 __all__ = ["CheckedRun", "GeneratedRetain", "RunRequest", "RunResult", "check_run_request", "run"]

@@ -10,7 +10,7 @@ trained on, and are not looked at. Errors give ids and counts, never texts.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,30 +53,29 @@ def same_texts(left: Mapping[str, str], right: Mapping[str, str]) -> list[Overla
 
 def near_texts(left: Mapping[str, str], right: Mapping[str, str], *, share: float = NEAR) -> list[Overlap]:
     """The same, and for every other id of `left` the first id of `right` that is a near duplicate."""
-    same = same_texts(left, right)
-    others = {key: text for key, text in left.items() if key not in {one.left for one in same}}
-    index = _Index(right)
-    found = list(same)
-    for key, text in others.items():
-        grams = _grams(text)
-        for other, shared in index.shared(grams).items():
-            if len(grams) >= _FEWEST_GRAMS and shared >= share * (len(grams) + index.sizes[other] - shared):
-                found.append(Overlap(left=key, right=other, kind="near"))
-                break
-    return found
+    return _overlaps(left, right, "near", lambda own, other, shared: shared >= share * (own + other - shared))
 
 
 def contained_texts(inner: Mapping[str, str], outer: Mapping[str, str], *, share: float = CONTAINED) -> list[Overlap]:
     """The same, and for every other id of `inner` the first id of `outer` that holds most of it."""
-    same = same_texts(inner, outer)
-    others = {key: text for key, text in inner.items() if key not in {one.left for one in same}}
-    index = _Index(outer)
-    found = list(same)
-    for key, text in others.items():
-        grams = _grams(text)
+    return _overlaps(inner, outer, "contained", lambda own, _, shared: shared >= share * own)
+
+
+def _overlaps(
+    left: Mapping[str, str],
+    right: Mapping[str, str],
+    kind: Literal["near", "contained"],
+    is_enough: Callable[[int, int, int], bool],
+) -> list[Overlap]:
+    """`is_enough` is told how many trigrams the text of `left` has, how many that of `right`, and how many they share."""
+    found = same_texts(left, right)
+    same = {one.left for one in found}
+    index = _Index(right)
+    for key in (key for key in left if key not in same):
+        grams = _grams(left[key])
         for other, shared in index.shared(grams).items():
-            if len(grams) >= _FEWEST_GRAMS and shared >= share * len(grams):
-                found.append(Overlap(left=key, right=other, kind="contained"))
+            if len(grams) >= _FEWEST_GRAMS and is_enough(len(grams), index.sizes[other], shared):
+                found.append(Overlap(left=key, right=other, kind=kind))
                 break
     return found
 

@@ -7,7 +7,6 @@ Shapes: B sequences, T tokens, V words.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,11 +19,10 @@ from torch import Tensor
 
 from finetune.data.batch import TokenSequence, padded
 from finetune.data.loaded_weights import UNREADABLE, refuse_broken, refuse_incomplete, refuse_misfit
+from finetune.data.loading import DTYPES, without_peft_warnings
 from finetune.errors import InvalidData, ModelUnsuitable
 from finetune.evaluation.judged_model import Fact, Form, Sampling, TokenFacts
 from finetune.evaluation.prompting import PlainFormat, PromptCoder, batches_by_length
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,9 +219,7 @@ class LocalModel:
 def _with_adapter(model: Any, adapter: str | Path) -> Any:
     from peft import PeftModel
 
-    with warnings.catch_warnings():  # peft asks by a name that transformers is about to drop
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        warnings.filterwarnings("ignore", message="Found missing adapter keys", category=UserWarning)
+    with without_peft_warnings():
         wrapped: Any = PeftModel.from_pretrained(model, adapter)
     refuse_misfit(wrapped, Path(adapter))
     return wrapped.merge_and_unload()

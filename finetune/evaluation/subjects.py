@@ -7,17 +7,17 @@ does not know suites or metrics.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from finetune.data.loading import DTYPES, without_bars_of_transformers
 from finetune.data.whole_files import file_sha256
 from finetune.errors import InvalidPlan
 from finetune.evaluation.endpoint_model import EndpointModel, without_password
 from finetune.evaluation.judged_model import JudgedModel
-from finetune.evaluation.local_model import DTYPES, LocalModel
+from finetune.evaluation.local_model import LocalModel
 from finetune.evaluation.prompting import PlainFormat
 
 
@@ -77,7 +77,7 @@ class LocalSubjects:
         return {"source": name or folder.resolve().name, "sha256": self._hashes[folder]}
 
     def _load(self, label: str, place: str, adapter: Path | None = None) -> JudgedModel:
-        with _without_bars():
+        with without_bars_of_transformers():
             model = LocalModel.load(place, adapter=adapter, device=self.device, dtype=self.dtype, plain=self.plain)
         return replace(model, name=label)
 
@@ -117,18 +117,3 @@ def folder_sha256(folder: Path) -> str:
     except OSError as error:
         raise InvalidPlan(f"{folder} cannot be read: {error.strerror}. Name a folder that holds a model.") from None
     return digest.hexdigest()
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """transformers draws bars of its own, which would break those of whoever judges."""
-    from transformers.utils import logging
-
-    bars: Any = logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from finetune.data.loading import without_peft_warnings
 from finetune.errors import InvalidPlan, ModelUnsuitable
 from finetune.settings import ChosenModules, FullWeights, LoraAdapter, TrainingPlan
 from retrieval.errors import did_you_mean
@@ -164,16 +164,6 @@ class Reference:
                 return self._call(**inputs)
         finally:
             self._model.train(was_training)
-
-
-@contextmanager
-def without_peft_warnings() -> Iterator[None]:
-    """peft asks transformers 5 by names of transformers 4, which the user can do nothing about; weights that an adapter
-    lacks are refused, not warned of."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Found missing adapter keys", category=UserWarning)
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
-        yield
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

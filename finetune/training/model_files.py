@@ -10,16 +10,15 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from finetune.data.loaded_weights import UNREADABLE, refuse_incomplete, refuse_misfit
+from finetune.data.loading import DTYPES, without_peft_warnings
 from finetune.errors import InvalidPlan, ModelUnsuitable
-from finetune.training.adapter import is_lora, without_peft_warnings
+from finetune.training.adapter import is_lora
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_model(source: str | Path, *, dtype: Dtype = "float32", device: str = "cpu") -> nn.Module:
@@ -27,7 +26,7 @@ def load_model(source: str | Path, *, dtype: Dtype = "float32", device: str = "c
     from transformers import AutoModelForCausalLM
 
     model: Any
-    model, loading = _from_pretrained(AutoModelForCausalLM, source, dtype=_DTYPES[dtype], output_loading_info=True)
+    model, loading = _from_pretrained(AutoModelForCausalLM, source, dtype=DTYPES[dtype], output_loading_info=True)
     refuse_incomplete(source, loading)
     loaded: nn.Module = model.to(device)
     return loaded.eval()
@@ -102,7 +101,7 @@ def save_adapter(model: nn.Module, folder: Path, *, base: str | None = None, dty
         raise InvalidPlan("Only a model trained by LoRA has an adapter to save; save the merged model instead.")
     lora: Any = model
     weights = {
-        name: weight.to(_DTYPES[dtype]) if dtype and weight.is_floating_point() else weight
+        name: weight.to(DTYPES[dtype]) if dtype and weight.is_floating_point() else weight
         for name, weight in lora.state_dict().items()
         if "lora_" in name
     }
@@ -121,7 +120,7 @@ def save_merged(model: nn.Module, folder: Path, *, tokenizer: Any = None, dtype:
     """Write a model that stands alone, in safetensors, with its tokenizer if one is given."""
     plain: Any = merged(model)
     if dtype is not None:
-        plain = (copy.deepcopy(plain) if plain is model else plain).to(_DTYPES[dtype])
+        plain = (copy.deepcopy(plain) if plain is model else plain).to(DTYPES[dtype])
     plain.save_pretrained(str(folder))
     if tokenizer is not None:
         tokenizer.save_pretrained(str(folder))

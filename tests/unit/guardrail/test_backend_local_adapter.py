@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from finetune.training.model_files import load_model, with_adapter
 from guardrail.backends import create
@@ -26,6 +26,7 @@ from guardrail.backends.protocol import Backend, BackendCall
 from guardrail.errors import ConfigError
 from guardrail.settings import BackendSettings, parse
 from tests.fakes.adapters import FORGOTTEN, consolidated_adapter, greedy, random_adapter
+from tests.fakes.tiny_llama import tiny_llama
 
 VOCABULARY = 64
 FIRST = 0x4E00
@@ -35,23 +36,17 @@ OTHER = "What is the capital of France?"
 
 
 def tiny_model(*, hidden: int = 32, layers: int = 2, seed: int = 1) -> Any:
-    config = LlamaConfig(
+    return tiny_llama(
+        seed=seed,
         vocab_size=VOCABULARY,
         hidden_size=hidden,
-        intermediate_size=48,
         num_hidden_layers=layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         max_position_embeddings=128,
         initializer_range=0.5,
         bos_token_id=None,
         eos_token_id=1,
         pad_token_id=0,
     )
-    make: Any = LlamaForCausalLM
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return make(config)
 
 
 @pytest.fixture(autouse=True)

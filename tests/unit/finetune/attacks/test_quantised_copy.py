@@ -9,29 +9,21 @@ import pytest
 import torch
 from scipy.stats import norm
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from finetune.errors import InvalidPlan, ModelUnsuitable
 from finetune.evaluation.attacks import Quantisation
 from finetune.evaluation.attacks.quantisation import BLOCK, NF4_LEVELS, rounded_int8, rounded_nf4
+from tests.fakes.tiny_llama import tiny_llama
 
 
 def weights(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(7)).to(dtype)
 
 
-def tiny_llama() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    )
-    return LlamaForCausalLM(config)
+def tied_llama() -> LlamaForCausalLM:
+    model: LlamaForCausalLM = tiny_llama(num_attention_heads=2, tie_word_embeddings=True)
+    return model
 
 
 def test_eight_bits_err_by_half_a_step_of_the_row_at_most() -> None:
@@ -87,7 +79,7 @@ def test_zeros_stay_zero_and_the_largest_weight_stays_as_it_is(rounded: Callable
 
 @pytest.mark.parametrize("bits", [8, 4])
 def test_a_copy_is_rounded_in_its_linear_layers_and_the_model_stays(bits: int) -> None:
-    model = tiny_llama()
+    model = tied_llama()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copied = Quantisation(bits=bits).run(model)  # type: ignore[arg-type] # 8 or 4
     after = copied.state_dict()
@@ -107,7 +99,7 @@ def test_eight_bits_are_nearer_than_four() -> None:
 
 
 def test_an_adapter_a_model_without_linear_layers_and_other_bits_are_refused() -> None:
-    adapted = tiny_llama()
+    adapted = tied_llama()
     adapted.peft_config = {}
     with pytest.raises(ModelUnsuitable, match="merge it before quantisation"):
         Quantisation().run(adapted)

@@ -1,23 +1,13 @@
-"""One thread, as tiny tensors are slower on many, and one model for all tests."""
+"""One model for all tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.unit.finetune.cli.consolidating import save_random_model, write_entries
 from tests.unit.finetune.consolidation.tiny_run import save_corpus
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

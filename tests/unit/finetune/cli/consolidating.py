@@ -8,15 +8,15 @@ from typing import Any
 
 import orjson
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from finetune.cli.bars import TrainingProgress
 from finetune.training.loop import StepReport
 from guardrail.cli import cli
 from retrieval.entry import ForgetEntry
+from tests.fakes.tiny_llama import tiny_llama
 from tests.unit.finetune.consolidation.tiny_run import ENTRIES, forget_texts, retain_texts
 from tests.unit.finetune.evaluation.judged import TEMPLATE
 
@@ -39,22 +39,10 @@ def save_random_model(folder: Path) -> None:
     make_tokenizer: Any = PreTrainedTokenizerFast
     tokenizer = make_tokenizer(tokenizer_object=level, pad_token="<pad>", eos_token="<end>", unk_token="<unk>")
     tokenizer.chat_template = TEMPLATE
-    config = LlamaConfig(
-        vocab_size=len(known),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=0,
+    model = tiny_llama(
+        vocab_size=len(known), max_position_embeddings=512, bos_token_id=None, eos_token_id=1, pad_token_id=0
     )
-    make: Any = LlamaForCausalLM
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        make(config).save_pretrained(folder)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

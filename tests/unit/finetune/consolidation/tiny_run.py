@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from finetune.consolidation.run import RunRequest, RunResult, run
 from finetune.data.batch import padded
@@ -25,6 +25,7 @@ from finetune.training.loop import StepReport, Trainer
 from finetune.training.model_files import load_tokenizer
 from finetune.training.steps import TrainingData
 from retrieval.entry import Fact, ForgetEntry
+from tests.fakes.tiny_llama import tiny_llama
 from tests.unit.finetune.evaluation.judged import TEMPLATE
 from tests.unit.finetune.training.tiny_training import nll, tiny_trainer
 
@@ -68,22 +69,11 @@ def save_knowing_model(folder: Path) -> None:
     """Trained on what the tests forget and keep, for long enough to know it by heart."""
     texts = [*forget_texts(), *retain_texts()]
     tokenizer = _tokenizer([word for one in texts for word in one.whole.split()])
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        bos_token_id=None,
-        eos_token_id=1,
-        pad_token_id=0,
+    model = tiny_llama(
+        vocab_size=len(tokenizer), max_position_embeddings=64, bos_token_id=None, eos_token_id=1, pad_token_id=0
     )
-    make: Any = LlamaForCausalLM
     data = TrainingData(forget=sequences_of(tokenizer, texts), pad_token=0)
-    trainer: Trainer = tiny_trainer(make(config), data, plan(learning_rate=1e-2, epochs=25, where={"kind": "full"}))
+    trainer: Trainer = tiny_trainer(model, data, plan(learning_rate=1e-2, epochs=25, where={"kind": "full"}))
     trainer.train(FineTuning())
     trained: Any = trainer.model
     trained.save_pretrained(folder)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from finetune.errors import ModelUnsuitable
 from finetune.evaluation.judged_model import Fact, Form, Sampling, TokenFacts
 from finetune.evaluation.metrics.evidence import Answered, Answers, Asked
+from tests.fakes.tiny_llama import tiny_llama
 
 WORDS = ["<pad>", "<end>", "<user>", "<bot>", "<unk>", "Question:", "Answer:", *"abcdefghijklmnopqrstuvwxyz"]
 TEMPLATE = (
@@ -35,22 +36,16 @@ def tiny_tokenizer(*, template: str | None = TEMPLATE) -> Any:
 def tiny_model(*, seed: int = 0) -> Any:
     """Two layers of random weights, in float64 so that batches differ by rounding only far behind the point."""
     torch.set_num_threads(1)  # so little work is only slowed by sharing it
-    torch.manual_seed(seed)
-    config = LlamaConfig(
+    model = tiny_llama(
+        seed=seed,
         vocab_size=len(WORDS),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         max_position_embeddings=64,
         initializer_range=0.5,
         bos_token_id=None,
         eos_token_id=1,
         pad_token_id=0,
     )
-    make: Any = LlamaForCausalLM
-    return make(config).double().eval()
+    return model.double().eval()
 
 
 def facts(

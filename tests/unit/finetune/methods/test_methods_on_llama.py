@@ -9,29 +9,17 @@ import peft
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from finetune.data.batch import TokenBatch, TokenSequence, UnlearningBatch, padded
 from finetune.methods.language import LOSSES
 from finetune.methods.language.losses import steering_vector
 from finetune.methods.language.task_vector import Negation
+from tests.fakes.tiny_llama import tiny_llama
 from tests.unit.finetune.methods.tiny_models import method_of, step_loss
 
 
 def llama(seed: int) -> Any:
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=32,
-        initializer_range=0.3,
-    )
-    model: Any = LlamaForCausalLM(config)
-    return model.eval()
+    return tiny_llama(seed=seed, num_hidden_layers=3, max_position_embeddings=32, initializer_range=0.3).eval()
 
 
 def drawn(seed: int, *lengths: int) -> TokenBatch:

@@ -11,13 +11,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from finetune.data.batch import IGNORED, TokenBatch, TokenSequence, UnlearningBatch
 from finetune.methods.language.protocol import LanguageModel, Need, Part, Term
 from finetune.settings import TrainingPlan
 from finetune.training.loop import Trainer
 from finetune.training.steps import TrainingData
+from tests.fakes.tiny_llama import tiny_llama
 
 VOCABULARY = 64
 CONTEXT = 32
@@ -25,18 +26,8 @@ CONTEXT = 32
 
 def tiny_model(seed: int = 0) -> LlamaForCausalLM:
     """Two layers, hidden 32; the same for the same seed."""
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return LlamaForCausalLM(config)
+    model: LlamaForCausalLM = tiny_llama(seed=seed, vocab_size=VOCABULARY, max_position_embeddings=CONTEXT)
+    return model
 
 
 def tiny_sequences(count: int, seed: int = 0) -> tuple[TokenSequence, ...]:
