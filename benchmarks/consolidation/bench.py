@@ -115,7 +115,7 @@ def measure(plan: ConsolidationPlan, tell: Tell) -> report.BenchResult:
     judged = bench.judged({**chosen, **{f"{best.trial.method}.seed{one.trial.seed}": one for one in seeds}})
     robust = bench.robust(chosen)
     figures = _figures(judged, chosen, robust)
-    cost = cost_of_an_entry(given, best.trial, tell, max_steps=plan.max_steps)
+    cost = cost_of_an_entry(judge, best.trial, tell, max_steps=plan.max_steps)
     return report.BenchResult(
         config=report.dated(_config(plan, given, best)),
         versions=library_versions(),
@@ -182,14 +182,15 @@ class _Bench:
         return {UNTOUCHED: found.models[UNTOUCHED], RETAIN: found.retain_model, **found.models}
 
     def robust(self, chosen: Mapping[str, Trained]) -> dict[str, JudgedFigures]:
-        """`method+change` for every edit and every change; answers alone."""
+        """`method+change` for every edit and every change; what was to be forgotten alone, as it was learnt."""
+        forget = replace(self._given.choosing, questions=tuple(self._given.choosing.of("forget")))
         models = {}
         for method, one in chosen.items():
             edited = self._judge.edited(method, one.adapter)
             for change in CHANGES:
                 label = f"{method}+{change}"
                 models[label] = attacked(self._given, label, edited, one.adapter, change)
-        return self._judge.briefly(models, suite=self._given.choosing)
+        return self._judge.briefly(models, suite=forget)
 
     def _retain_briefly(self) -> JudgedFigures:
         found = self._judge.briefly({"never_knew": self._judge.retain()}, suite=self._given.choosing)

@@ -1,8 +1,9 @@
 """What consolidation costs: one entry of 20 facts from the command line, and a step beside a bare one of the same model.
 
 The entry is one TOFU author, known to the target model; texts to keep are the model's own answers, so that the time holds
-everything a user waits for. The bare step is what one would write by hand: forward with labels, backward, AdamW. Both
-take the same batches in turn, and the ratio is of tokens a second, above 1 where ours is faster.
+everything a user waits for. That author's questions are asked before and after: a fast run that forgets nothing is no use.
+The bare step is what one would write by hand: forward with labels, backward, AdamW. Both take the same batches in turn, and
+the ratio is of tokens a second, above 1 where ours is faster.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import run as run_process
 from typing import Any, Final
@@ -20,16 +21,20 @@ from typing import Any, Final
 import torch
 from peft import LoraConfig, get_peft_model
 
+from benchmarks.consolidation.judging import Judge, measured
 from benchmarks.consolidation.material import Material
 from benchmarks.consolidation.trials import Trial
 from finetune.consolidation.manifest import read_manifest
+from finetune.consolidation.measures import Measures
 from finetune.data.tokens import sequences_of
 from finetune.errors import ModelUnsuitable
+from finetune.evaluation.run import UNTOUCHED
 from finetune.methods.language.fine_tuning import FineTuning
 from finetune.settings import LoraAdapter, TrainingPlan
 from finetune.training.loop import StepReport, Trainer
 from finetune.training.model_files import load_model, load_tokenizer
 from finetune.training.steps import StepOrder, TrainingData
+from retrieval.entry import ForgetEntry
 
 PAIRS: Final = 5
 _STEPS: Final = 6  # the first warms up and is not counted
@@ -38,11 +43,14 @@ _BATCH: Final = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """`entry_s` is the whole command, `training_s` its steps; memory is the process's peak."""
+    """`entry_s` is the whole command, `training_s` its steps; memory is the process's peak. Leak rates are of the
+    entry's own questions, before and after."""
 
     entry_s: float
     training_s: float
     peak_host_mb: float | None
+    leak_rate_before: float
+    leak_rate: float
     ratios: Sequence[float]
     ours: Sequence[float]
     bare: Sequence[float]
@@ -54,6 +62,8 @@ class Cost:
             "entry_seconds": round(self.entry_s, 1),
             "entry_training_seconds": round(self.training_s, 1),
             **peak,
+            "entry_leak_rate_before": round(self.leak_rate_before, 4),
+            "entry_leak_rate": round(self.leak_rate, 4),
             "step_tokens_per_s_ratio": round(statistics.median(self.ratios), 3),
         }
 
@@ -66,30 +76,41 @@ class Cost:
         }
 
 
-def cost_of_an_entry(given: Material, trial: Trial, tell: Callable[[str], object], *, max_steps: int | None) -> Cost:
+def cost_of_an_entry(judge: Judge, trial: Trial, tell: Callable[[str], object], *, max_steps: int | None) -> Cost:
     """Measured now, not kept. Raises `ModelUnsuitable` where the command fails."""
+    given = judge.given
+    entry = given.judging.entries[0]
+    asked = replace(
+        given.choosing, questions=tuple(one for one in given.choosing.of("forget") if one.entry == entry.id)
+    )
     tell("cost: one entry of 20 facts")
     with tempfile.TemporaryDirectory() as folder:
-        seconds, training_s, peak = _entry(given, trial, Path(folder), max_steps)
+        out = Path(folder) / "out"
+        seconds, measures = _entry(given, entry, trial, out, max_steps)
+        models = {UNTOUCHED: judge.untouched(), "entry": judge.edited("entry", out / "adapter")}
+        judged = judge.briefly(models, suite=asked)
     tell("cost: steps side by side")
     ours, bare = _pairs(given)
     return Cost(
         entry_s=seconds,
-        training_s=training_s,
-        peak_host_mb=peak,
+        training_s=measures.training_s,
+        peak_host_mb=None if measures.peak_host_bytes is None else measures.peak_host_bytes / 1e6,
+        leak_rate_before=measured(judged[UNTOUCHED], "forget", "leak_rate"),
+        leak_rate=measured(judged["entry"], "forget", "leak_rate"),
         ratios=[one / other for one, other in zip(ours, bare, strict=True)],
         ours=ours,
         bare=bare,
     )
 
 
-def _entry(given: Material, trial: Trial, folder: Path, max_steps: int | None) -> tuple[float, float, float | None]:
-    entry, plan = folder / "entry.jsonl", folder / "plan.json"
-    entry.write_text(given.judging.entries[0].model_dump_json(exclude_defaults=True) + "\n", encoding="utf-8")
+def _entry(
+    given: Material, entry: ForgetEntry, trial: Trial, out: Path, max_steps: int | None
+) -> tuple[float, Measures]:
+    entries, plan = out.with_name("entry.jsonl"), out.with_name("plan.json")
+    entries.write_text(entry.model_dump_json(exclude_defaults=True) + "\n", encoding="utf-8")
     plan.write_text(trial.plan(max_steps=max_steps).model_dump_json(), encoding="utf-8")
-    out = folder / "out"
     command: list[str | Path] = [Path(sys.executable).with_name("expunge"), "consolidate", "run"]
-    command += ["--model", given.base, "--method", trial.method, "--entries", entry, "--plan", plan, "--out", out]
+    command += ["--model", given.base, "--method", trial.method, "--entries", entries, "--plan", plan, "--out", out]
     for name, chosen in trial.hyper_parameters.items():
         command += ["--set", f"{name}={chosen}"]
     started = time.perf_counter()
@@ -97,9 +118,7 @@ def _entry(given: Material, trial: Trial, folder: Path, max_steps: int | None) -
     seconds = time.perf_counter() - started
     if done.returncode:
         raise ModelUnsuitable(f"expunge consolidate run ended with {done.returncode}: {done.stderr[-500:]}")
-    measures = read_manifest(out).measures
-    peak = measures.peak_host_bytes
-    return seconds, measures.training_s, None if peak is None else peak / 1e6
+    return seconds, read_manifest(out).measures
 
 
 def _pairs(given: Material) -> tuple[list[float], list[float]]:

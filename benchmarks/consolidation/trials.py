@@ -50,19 +50,26 @@ def _tried(method: str, *settings: tuple[float, int, dict[str, Any]]) -> tuple[T
 _KEEPING: Final[dict[str, Any]] = {"tokens": "learnt", "retain_weight": 10.0}
 
 TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
-    "grad_ascent": _tried("grad_ascent", (1e-4, 2, {}), (3e-5, 3, {}), (2e-4, 1, {})),
-    "grad_diff": _tried(
-        "grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (5e-4, 3, {}), (1e-3, 3, {"forget_weight": 0.3})
+    "grad_ascent": _tried("grad_ascent", (1e-4, 2, {}), (2e-4, 2, {})),
+    "grad_diff": _tried("grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (5e-4, 3, {})),
+    "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {})),
+    "dpo": _tried("dpo", (2e-4, 3, {}), (1e-3, 3, {"retain_weight": 10.0})),
+    "npo": _tried(
+        "npo",
+        (1e-3, 3, {"retain_weight": 30.0}),
+        (1e-3, 5, {"retain_weight": 60.0}),
     ),
-    "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {}), (1e-3, 3, {"forget_weight": 0.3})),
-    "dpo": _tried("dpo", (2e-4, 3, {}), (5e-4, 3, {"beta": 0.5}), (1e-4, 3, {})),
-    "npo": _tried("npo", (5e-4, 3, {}), (5e-4, 3, {"retain_weight": 3.0}), (1e-3, 3, {"retain_weight": 5.0})),
-    "simnpo": _tried("simnpo", (5e-4, 3, {}), (1e-3, 3, {"forget_weight": 0.5}), (1e-3, 3, {"forget_weight": 1.0})),
+    "simnpo": _tried(
+        "simnpo",
+        (5e-4, 3, {}),
+        (1e-3, 4, {"delta": 2.0, "forget_weight": 1.0, "retain_weight": 3.0}),
+        (1e-3, 5, {"delta": 2.0, "forget_weight": 1.0, "retain_weight": 10.0}),
+        (5e-4, 6, {"delta": 2.0, "forget_weight": 1.0, "retain_weight": 3.0}),
+    ),
     "rmu": _tried(
         "rmu",
         (1e-3, 3, {"steering": 200.0, **_KEEPING}),
         (1e-3, 3, {"steering": 400.0, **_KEEPING}),
-        (1e-3, 3, {"layer": 14, "steering": 400.0, **_KEEPING}),
     ),
     "undial": _tried(
         "undial",
@@ -71,6 +78,8 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
         (5e-4, 4, {"retain_weight": 2.0}),
         (1e-3, 5, {"retain_weight": 3.0}),
         (1e-3, 4, {"retain_weight": 3.0}),
+        (1e-3, 4, {"beta": 7.0, "retain_weight": 3.0}),
+        (1e-3, 4, {"beta": 20.0, "retain_weight": 5.0}),
     ),
     "task_vector": _tried(
         "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 5.0})

@@ -97,7 +97,7 @@ def main(
 @_OUT
 def figures(*, out: Path) -> None:
     """Measure what both adapters and the untouched model know; written beside the adapters."""
-    local = LocalSubjects()
+    local = LocalSubjects(dtype="bfloat16")
     base = resolve(PACKAGED)
     judged = {
         name: local.adapter(name, adapter_of(name, out), base=base, base_name=PACKAGED) for name in get_args(Which)
