@@ -164,6 +164,10 @@ def expected_dpo(beta: float) -> float:
     return sum(preference(wanted - unwanted, beta) for wanted, unwanted in pairs)
 
 
+def expected_wga(beta: float) -> float:
+    return sum(math.exp(beta * said) / beta for row in log_probabilities(MODEL, "forget") for said in row)
+
+
 CASES: dict[str, tuple[str, dict[str, object], dict[str, float]]] = {
     "grad_ascent": ("grad_ascent", {}, {"forget": -nll("forget")}),
     "grad_diff": ("grad_diff", {}, {"forget": -nll("forget"), "retain": nll("retain")}),
@@ -195,6 +199,8 @@ CASES: dict[str, tuple[str, dict[str, object], dict[str, float]]] = {
         {"beta": 3, "retain_weight": 0.5},
         {"forget": expected_undial(3.0), "retain": nll("retain")},
     ),
+    "wga": ("wga", {}, {"forget": expected_wga(1.0), "retain": nll("retain")}),
+    "wga, sooner done": ("wga", {"beta": 3, "retain_weight": 0}, {"forget": expected_wga(3.0)}),
 }
 
 
@@ -216,6 +222,7 @@ AVERAGED_OVER = {
     "simnpo": {"forget": ("sequence", 0.125), "retain": ("token", 1.0)},
     "rmu": {"forget": ("sequence", 1.0), "retain": ("sequence", 1200.0)},
     "undial": {"forget": ("token", 1.0)},
+    "wga": {"forget": ("token", 1.0), "retain": ("token", 1.0)},
 }
 
 

@@ -20,6 +20,7 @@ from finetune.methods.language.rmu import RMU
 from finetune.methods.language.simnpo import SimNPO
 from finetune.methods.language.task_vector import Negation, TaskVector
 from finetune.methods.language.undial import Undial
+from finetune.methods.language.wga import WGA
 
 LOSSES: dict[str, type[LossMethod]] = {
     "grad_ascent": GradAscent,
@@ -30,6 +31,7 @@ LOSSES: dict[str, type[LossMethod]] = {
     "simnpo": SimNPO,
     "rmu": RMU,
     "undial": Undial,
+    "wga": WGA,
 }
 
 EDITS: dict[str, type[WeightEdit]] = {
