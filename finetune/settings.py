@@ -86,7 +86,11 @@ class TrainingPlan(_Settings):
     """Most steps of the optimiser; the schedule ends with them."""
 
     batch_size: int = Field(default=4, ge=1)
-    """Sequences of the forget part in one forward pass; as many of the retain part come with them."""
+    """Sequences of the forget part in one forward pass."""
+
+    retain_per_forget: int = Field(default=1, ge=1)
+    """Sequences of the retain part that come with each of the forget part, if the method keeps any. More keep better what
+    is near, and take longer."""
 
     accumulation: int = Field(default=1, ge=1)
     """Forward passes that make one step. How sequences are split between this and `batch_size` does not change the step."""

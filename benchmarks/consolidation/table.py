@@ -1,4 +1,4 @@
-"""The table of methods from a result file: `finetune/README.md` holds it between two marks.
+"""The methods and their figures from a result file: `finetune/README.md` holds both tables between two marks.
 
     python -m benchmarks.consolidation.table RESULT.json [--check]
 
@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -45,14 +45,23 @@ def methods_of(figures: Mapping[str, float]) -> Sequence[str]:
     return [name for name in (*LOSSES, *RECIPES) if f"{name}_rouge" in figures]
 
 
+def described() -> str:
+    """A Markdown table of all methods: what each does in the first words of its file, and its paper."""
+    methods: dict[str, Any] = {**LOSSES, **RECIPES}
+    rows = ["| method | what it does | paper |", "|---|---|---|"]
+    for name, one in methods.items():
+        does = (sys.modules[one.__module__].__doc__ or "").splitlines()[0]
+        rows.append(f"| `{name}` | {does} | [{one.paper}](https://arxiv.org/abs/{one.paper.removeprefix('arXiv:')}) |")
+    return "\n".join(rows)
+
+
 def table(result: BenchResult) -> str:
-    """A Markdown table: the untouched model, the one that never knew, then every method."""
-    papers = {name: one.paper for name, one in LOSSES.items()} | {name: one.paper for name, one in RECIPES.items()}
-    rows = [("| method | paper | " + " | ".join(_COLUMNS.values()) + " |"), "|---|---|" + "---|" * len(_COLUMNS)]
+    """A Markdown table of figures: the untouched model, the one that never knew, then every method."""
+    rows = [("| method | " + " | ".join(_COLUMNS.values()) + " |"), "|---|" + "---|" * len(_COLUMNS)]
     for label in (UNTOUCHED, RETAIN, *methods_of(result.figures)):
         name = _NAMES.get(label, f"`{label}`")
         cells = [_cell(result.figures, label, ending) for ending in _COLUMNS]
-        rows.append(f"| {name} | {papers.get(label, '')} | " + " | ".join(cells) + " |")
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
@@ -80,9 +89,9 @@ def _cell(figures: Mapping[str, float], label: str, ending: str) -> str:
 @click.argument("result", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the table is another.")
 def main(*, result: Path, check: bool) -> None:
-    """Put the table of RESULT into finetune/README.md."""
+    """Put the methods and the figures of RESULT into finetune/README.md."""
     before = README.read_text(encoding="utf-8")
-    after = with_table(before, table(report.read(result)))
+    after = with_table(before, f"{described()}\n\n{table(report.read(result))}")
     if check:
         sys.exit(before != after)
     write_whole(README, after.encode())

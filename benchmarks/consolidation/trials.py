@@ -81,7 +81,7 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
         (1e-3, 4, {"beta": 7.0, "retain_weight": 3.0}),
         (1e-3, 4, {"beta": 20.0, "retain_weight": 5.0}),
     ),
-    "wga": _tried("wga", (1e-3, 5, {"retain_weight": 3.0})),
+    "wga": _tried("wga", (1e-3, 5, {"retain_weight": 3.0}), (1e-3, 5, {})),
     "task_vector": _tried(
         "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 5.0})
     ),

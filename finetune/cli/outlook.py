@@ -80,11 +80,7 @@ def outlook_of(request: RunRequest, free_memory: FreeMemory) -> Outlook:
 
 def _needed(checked: CheckedRun, data: TrainingData, *, on_host: bool) -> MemoryEstimate:
     plan, needs = checked.request.training_plan, checked.method.needs
-    load = Load(
-        parts=1 + (Need.RETAIN in needs) + (Need.ALTERNATIVE in needs),
-        longest_tokens=data.longest_tokens(),
-        reference=Need.REFERENCE in needs,
-    )
+    load = Load(needs=needs, longest_tokens=data.longest_tokens())
     return estimate(ModelSizes.of(checked.base.sketch(plan)), plan, load, on_host=on_host)
 
 

@@ -39,6 +39,7 @@ class RunOptions:
     epochs: int | None
     max_steps: int | None
     batch_size: int | None
+    retain_per_forget: int | None
     accumulation: int | None
     gradient_checkpointing: bool | None
     rank: int | None
@@ -88,6 +89,7 @@ def plan_of(given: RunOptions) -> TrainingPlan:
         "epochs": given.epochs,
         "max_steps": given.max_steps,
         "batch_size": given.batch_size,
+        "retain_per_forget": given.retain_per_forget,
         "accumulation": given.accumulation,
         "gradient_checkpointing": given.gradient_checkpointing,
         "dtype": given.dtype,

@@ -62,12 +62,7 @@ def check_before_loading(
         data.check(present, vocabulary=vocabulary_of(sketch), context=longest_tokens(base, max_tokens))
         longest = data.longest_tokens()
     if free is not None:
-        load = Load(
-            parts=1 + (Need.RETAIN in needs) + (Need.ALTERNATIVE in needs),
-            longest_tokens=longest,
-            reference=Need.REFERENCE in needs,
-            shards=shards,
-        )
+        load = Load(needs=needs, longest_tokens=longest, shards=shards)
         check_fits(ModelSizes.of(sketch), plan, load, free=free)
 
 

@@ -257,9 +257,8 @@ class Trainer:
         if free is None:
             return
         load = Load(
-            parts=1 + (Need.RETAIN in self._needs) + (Need.ALTERNATIVE in self._needs),
+            needs=self._needs,
             longest_tokens=self._data.only(self._needs).longest_tokens(),
-            reference=Need.REFERENCE in self._needs,
             shards=self._accelerator.num_processes if is_cut(self._accelerator) else 1,
         )
         present = sum(one.nbytes for one in model.parameters() if one.device.type == device.type)

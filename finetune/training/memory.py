@@ -22,6 +22,7 @@ from typing import Any
 from torch import nn
 
 from finetune.errors import NotEnoughMemory
+from finetune.methods.language.protocol import Need
 from finetune.settings import LoraAdapter, TrainingPlan
 from finetune.training.adapter import computed_in, linear_layers, trained_in
 
@@ -74,13 +75,28 @@ class ModelSizes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """What a run reads: forward passes with gradients in one micro-batch, the longest sequence, whether a reference."""
+    """What a run reads: what its method needs, and sequences of at most `longest_tokens`."""
 
-    parts: int
+    needs: frozenset[Need]
     longest_tokens: int
-    reference: bool
     shards: int = 1
     """Processes over which weights and their states are cut."""
+
+    @property
+    def reference(self) -> bool:
+        """Whether the model as it was is asked too."""
+        return Need.REFERENCE in self.needs
+
+    def tokens(self, plan: TrainingPlan) -> int:
+        """Of all parts of a micro-batch, if every sequence is as long as the longest."""
+        return sum(self._parts(plan)) * plan.batch_size * self.longest_tokens
+
+    def reference_tokens(self, plan: TrainingPlan) -> int:
+        """Of its largest part: the reference is asked about one at a time."""
+        return max(self._parts(plan)) * plan.batch_size * self.longest_tokens if self.reference else 0
+
+    def _parts(self, plan: TrainingPlan) -> tuple[int, int, int]:
+        return (1, plan.retain_per_forget * (Need.RETAIN in self.needs), int(Need.ALTERNATIVE in self.needs))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,10 +124,10 @@ def estimate(sizes: ModelSizes, plan: TrainingPlan, load: Load, *, on_host: bool
     """What a run needs."""
     wide, narrow = trained_in(plan).itemsize, computed_in(plan).itemsize
     lora = isinstance(plan.where, LoraAdapter)
-    tokens = plan.batch_size * load.longest_tokens
+    tokens = load.tokens(plan)
     layer = (_KEPT_HIDDEN + _KEPT_LORA * lora) * sizes.hidden + _KEPT_INNER * sizes.inner
     kept = sizes.layers * sizes.hidden + layer if plan.gradient_checkpointing else sizes.layers * layer
-    passes = load.parts * _LOGITS_COPIES + load.reference * _REFERENCE_LOGITS_COPIES
+    logits = tokens * _LOGITS_COPIES + load.reference_tokens(plan) * _REFERENCE_LOGITS_COPIES
     trained = sizes.trained * wide // load.shards
     frozen = (sizes.weights - sizes.trained) * narrow
     copies = sizes.trained * wide + frozen if load.reference and not lora else 0
@@ -120,8 +136,8 @@ def estimate(sizes: ModelSizes, plan: TrainingPlan, load: Load, *, on_host: bool
         gradients=trained,
         optimizer=2 * trained,
         copies=copies + (sizes.trained * wide if on_host else 0),
-        activations=load.parts * tokens * kept * narrow,
-        logits=passes * tokens * sizes.vocabulary * 4,
+        activations=tokens * kept * narrow,
+        logits=logits * sizes.vocabulary * 4,
     )
 
 

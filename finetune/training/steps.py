@@ -1,10 +1,10 @@
 """Which sequences meet in which step, and what a step's terms are averaged over. Pure.
 
 A step takes the next sequences of the forget part in an order that is new for every epoch, the same rows of the
-alternative part, and as many of the retain part, which goes round in an order of its own. Every order follows from the
-seed and the position alone, so a run can go on from any step, and every process knows the whole of it. The last step of
-an epoch may be short. Nothing is known here of models or losses. Units are counted over the whole step, before it is
-cut into micro-batches, so that the cut does not change the step.
+alternative part, and so many of the retain part for each, which goes round in an order of its own. Every order follows
+from the seed and the position alone, so a run can go on from any step, and every process knows the whole of it. The last
+step of an epoch may be short. Nothing is known here of models or losses. Units are counted over the whole step, before
+it is cut into micro-batches, so that the cut does not change the step.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ class StepOrder:
         start = within * self.sequences_per_step
         rows = _shuffled(len(self.data.forget), f"{self.plan.seed}/forget/{epoch}")
         rows = rows[start : start + self.sequences_per_step]
-        retain_rows = self._retain_rows(epoch * len(self.data.forget) + start, len(rows))
+        each = self.plan.retain_per_forget
+        retain_rows = self._retain_rows(each * (epoch * len(self.data.forget) + start), each * len(rows))
         chosen: dict[Part, list[TokenSequence]] = {"forget": [self.data.forget[row] for row in rows]}
         if self.data.retain:
             chosen["retain"] = [self.data.retain[row] for row in retain_rows]
@@ -199,13 +200,14 @@ class StepOrder:
     def _micro_batches(self, chosen: Mapping[Part, Sequence[TokenSequence]], process: int) -> Iterator[MicroBatch]:
         """Every process makes equally many forward passes; one without sequences left repeats the step's first."""
         size = self.plan.batch_size
+        each: dict[Part, int] = {"forget": 1, "retain": self.plan.retain_per_forget, "alternative": 1}
         starts = range(0, len(chosen["forget"]), size)
         for turn in range(math.ceil(len(starts) / self.processes)):
             place = turn * self.processes + process
             counts = place < len(starts)
             start = starts[place] if counts else 0
             cut = {
-                part: padded(group[start : start + size], pad_token=self.data.pad_token)
+                part: padded(group[each[part] * start : each[part] * (start + size)], pad_token=self.data.pad_token)
                 for part, group in chosen.items()
             }
             batch = UnlearningBatch(forget=cut["forget"], retain=cut.get("retain"), alternative=cut.get("alternative"))

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import report
 from benchmarks.consolidation.judging import distance
 from benchmarks.consolidation.plot import plot
-from benchmarks.consolidation.table import table, with_table
+from benchmarks.consolidation.table import described, table, with_table
 from benchmarks.consolidation.trials import MOST_TRIALS, TRIALS
 from finetune.evaluation.report import Figure, SplitFigures
 from finetune.evaluation.run import RETAIN, UNTOUCHED, JudgedFigures
@@ -66,8 +66,17 @@ def test_the_table_shows_what_was_measured_and_leaves_the_rest_empty(measured: r
     lines = table(measured).split("\n")
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["untouched", "never knew", "`npo`"]
     npo = [cell.strip() for cell in lines[-1].split("|")[1:-1]]
-    assert npo[1:4] == ["arXiv:2404.05868", "0.420", "0.210"]
+    assert npo[1:3] == ["0.420", "0.210"]
     assert {"0.250", "212", "3e-07", ""} <= set(npo)
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_every_method_is_described_in_its_files_own_words() -> None:
+    lines = described().split("\n")
+    assert [line.split("`")[1] for line in lines[2:]] == [*LOSSES, *RECIPES]
+    wga = next(line for line in lines if "`wga`" in line)
+    assert "Climb the loss of what is to be forgotten where the model is still sure of it" in wga
+    assert "(https://arxiv.org/abs/2502.19301)" in wga
     assert len({line.count("|") for line in lines}) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ SMOLLM2 = ModelSizes(
     vocabulary=49_152,
     linear_ends=30 * (2 * 1152 + 2 * 768 + 3 * 2112),
 )
-ALL = Load(parts=2, longest_tokens=256, reference=True)
+ALL = Load(needs=frozenset({Need.RETAIN, Need.REFERENCE}), longest_tokens=256)
 GIB = 1024**3
 
 
@@ -51,9 +52,19 @@ def test_weights_gradients_and_states_are_counted_exactly() -> None:
     narrow = estimate(SMOLLM2, tiny_plan(dtype="bfloat16"), ALL, on_host=False)
     assert narrow.weights == 4 * SMOLLM2.weights
     assert narrow.copies == 4 * SMOLLM2.weights
-    assert estimate(
-        SMOLLM2, tiny_plan(), ALL.__class__(parts=1, longest_tokens=8, reference=False, shards=4)
-    ).optimizer == (2 * SMOLLM2.weights)
+    cut = Load(needs=frozenset(), longest_tokens=8, shards=4)
+    assert estimate(SMOLLM2, tiny_plan(), cut).optimizer == 2 * SMOLLM2.weights
+
+
+def test_activations_grow_with_the_parts_and_with_what_is_kept_for_each_text_to_forget() -> None:
+    def activations(*needs: Need, **plan: Any) -> int:
+        return estimate(SMOLLM2, tiny_plan(**plan), Load(needs=frozenset(needs), longest_tokens=100)).activations
+
+    one = activations()
+    assert activations(Need.RETAIN) == activations(Need.ALTERNATIVE) == 2 * one
+    assert activations(Need.RETAIN, retain_per_forget=3) == 4 * one
+    assert activations(retain_per_forget=3) == one
+    assert activations(Need.RETAIN, Need.ALTERNATIVE, retain_per_forget=2) == 4 * one
 
 
 def test_lora_needs_no_copy_for_its_reference() -> None:
@@ -89,9 +100,9 @@ def test_where_nothing_would_fit_it_says_so() -> None:
 
 def test_a_trainer_refuses_before_it_starts_and_counts_weights_that_are_there_already() -> None:
     model, plan, data = tiny_model(), tiny_plan(), tiny_data()
-    load = Load(parts=1, longest_tokens=data.longest_tokens(), reference=True)
-    needed = estimate(ModelSizes.of(make_trainable(model, plan)), plan, load)
     needs = frozenset({Need.REFERENCE})
+    load = Load(needs=needs, longest_tokens=data.longest_tokens())
+    needed = estimate(ModelSizes.of(make_trainable(model, plan)), plan, load)
     with pytest.raises(NotEnoughMemory, match="MiB"):
         tiny_trainer(model, data, plan, needs=needs, free_memory=lambda _: needed.total - needed.weights - 1)
     tiny_trainer(model, data, plan, needs=needs, free_memory=lambda _: needed.total - needed.weights)

@@ -67,6 +67,19 @@ def test_the_retain_part_goes_round_in_an_order_that_the_forget_part_does_not_ch
     assert rows == [row for number in range(longer.steps) for row in retain_rows(longer, number)]
 
 
+def test_several_retain_sequences_may_come_with_each_to_be_forgotten() -> None:
+    data = numbered(8, retain=6)
+    single, double = (StepOrder(data=data, plan=tiny_plan(epochs=3, retain_per_forget=each)) for each in (1, 2))
+    assert double.steps == single.steps
+    assert [forget_rows(double, number) for number in range(6)] == [forget_rows(single, number) for number in range(6)]
+    rows = [row for number in range(double.steps) for row in retain_rows(double, number)]
+    assert [sorted(rows[start : start + 6]) for start in range(0, 48, 6)] == [list(range(6))] * 8
+    cut = StepOrder(data=data, plan=tiny_plan(epochs=3, retain_per_forget=2, batch_size=2, accumulation=2))
+    assert [len(retain_rows(cut, number)) for number in range(cut.steps)] == [8] * 6
+    assert [row for number in range(cut.steps) for row in retain_rows(cut, number)] == rows
+    assert [one.batch.retain and len(one.batch.retain.input_ids_BT) for one in cut.step(0).micro_batches] == [4, 4]
+
+
 def test_units_are_counted_over_the_whole_step_as_labels_say() -> None:
     order = StepOrder(data=tiny_data(forget=12, retain=7, alternative=True), plan=tiny_plan(accumulation=2))
     step = order.step(0)
