@@ -75,7 +75,10 @@ _METHODS = "\n".join(methods_shown())
 @click.option("--seed", type=int, help="Of all that is drawn. Default: 0.")
 @click.option("--retain", type=_PLACE, metavar="FILE_or_DIR", help="Texts to keep. Default: the suite's own.")
 @click.option(
-    "--retain-generated", type=int, metavar="N", help="Or the model's own answers; default for --entries: 64."
+    "--retain-generated",
+    type=int,
+    metavar="N",
+    help="And N of the model's own answers to ordinary prompts. Default: 64 for --entries without --retain, else 0.",
 )
 @click.option("--training-paraphrases", type=int, metavar="N", help="Of each question, trained on too. Default: 0.")
 @click.option(

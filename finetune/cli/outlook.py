@@ -13,7 +13,7 @@ from typing import Literal
 from accelerate import Accelerator
 from pydantic import BaseModel, ConfigDict
 
-from finetune.consolidation.request import GeneratedRetain, RunRequest
+from finetune.consolidation.request import RunRequest
 from finetune.consolidation.run import CheckedRun, FreeMemory, check_run_request
 from finetune.consolidation.tokens import training_data
 from finetune.methods.language import RECIPES, Need
@@ -66,7 +66,7 @@ def outlook_of(request: RunRequest, free_memory: FreeMemory) -> Outlook:
         state=_state(checked),
         out=request.out,
         training={name: len(texts) for name, texts in parts.items() if name in wanted},
-        generated=request.retain.count if isinstance(request.retain, GeneratedRetain) else 0,
+        generated=request.retain_generated,
         questions=dict(Counter(one.split for one in draft.questions)),
         is_draft=draft.is_draft,
         forget_is_least=draft.is_draft and any(entry.exemplars for entry in request.entries),

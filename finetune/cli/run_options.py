@@ -16,12 +16,15 @@ from finetune.cli.model_names import Resolve
 from finetune.cli.plan_file import read_plan_values
 from finetune.cli.typed_values import hyper_parameters
 from finetune.consolidation.base_model import base_of
-from finetune.consolidation.request import SAVE_EVERY_STEPS, GeneratedRetain, RunRequest
+from finetune.consolidation.request import SAVE_EVERY_STEPS, RunRequest
 from finetune.data.tokens import prompt_tokens
 from finetune.errors import InvalidData, InvalidPlan
 from finetune.evaluation.suites import read_suite
 from finetune.settings import TrainingPlan, plan_from
 from finetune.training.model_files import Dtype
+
+_GENERATED = 64
+"""Texts to keep that the model gives itself where an operator names none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +73,8 @@ def request_of(given: RunOptions) -> RunRequest:
         plan=plan_of(given),
         entries=read_entries(given.entries) if given.entries is not None else (),
         suite=read_suite(given.suite) if given.suite is not None else None,
-        retain=_retain(given),
+        retain=given.retain,
+        retain_generated=_retain_generated(given),
         training_paraphrases=given.training_paraphrases or 0,
         max_tokens=given.max_tokens,
         saved_as=given.saved_as,
@@ -121,20 +125,16 @@ def _check_together(given: RunOptions) -> None:
         raise InvalidData(
             f"What is to be forgotten comes from --entries or from --suite, and {state}; give one of them."
         )
-    if given.retain is not None and given.retain_generated is not None:
-        raise InvalidData("Texts to keep come from --retain or from --retain-generated; give one of them.")
     if given.suite is not None and given.training_paraphrases is not None:
         raise InvalidPlan("--training-paraphrases are made of --entries; a suite's training texts are what they are.")
     if given.judge is None and (given.judge_limit or given.judge_max_new_tokens):
         raise InvalidPlan("How much is asked was said, but not that anything is to be; add --judge R.json.")
 
 
-def _retain(given: RunOptions) -> Path | GeneratedRetain | None:
-    if given.retain is not None:
-        return given.retain
+def _retain_generated(given: RunOptions) -> int:
     if given.retain_generated is not None:
-        return GeneratedRetain(count=given.retain_generated)
-    return GeneratedRetain() if given.entries is not None else None
+        return given.retain_generated
+    return _GENERATED if given.entries is not None and given.retain is None else 0
 
 
 def _check_judge(judge: Path, request: RunRequest) -> None:

@@ -27,18 +27,12 @@ _GREATEST = 1e6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GeneratedRetain:
-    """Texts to keep are the base model's own answers to `count` of the shipped prompts."""
-
-    count: int = 64
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
     """One method on one model. What is to be forgotten is either `entries` or a `suite`; `out` is the run's own folder.
 
     `revisions` and `edits` are the entries' in the registry, by id; they are optional. `retain` is a corpus (a file or a
-    folder), the model's own answers, or none for the suite's texts; of the first two `held_out_share` is not trained on.
+    folder), or none for the suite's texts; to either come the base model's own answers to `retain_generated` of the shipped
+    prompts. Of texts that are not a suite's `held_out_share` is not trained on.
     `alternatives` are other answers, for methods that read any; none for the shipped ones. `training_paraphrases` of each
     question are trained on too. A `seed` takes the place of the plan's. Weights are written as trained unless `saved_as`.
     """
@@ -52,7 +46,8 @@ class RunRequest:
     revisions: Mapping[str, int] = field(default_factory=dict)
     edits: Mapping[str, Sequence[MemoryEdit]] = field(default_factory=dict)
     suite: Suite | None = None
-    retain: Path | GeneratedRetain | None = None
+    retain: Path | None = None
+    retain_generated: int = 0
     held_out_share: float = 0.1
     alternatives: Sequence[str] = ()
     training_paraphrases: int = 0
@@ -87,7 +82,7 @@ def checked_method(request: RunRequest) -> LossMethod | Recipe:
             "One of the alternatives is empty; give sentences that can be said, or none for the shipped ones."
         )
     has_own = request.suite is not None and bool(request.suite.retain_texts)
-    if Need.RETAIN in method.needs and request.retain is None and not has_own:
+    if Need.RETAIN in method.needs and request.retain is None and not has_own and not request.retain_generated:
         raise InvalidData(
             f"'{method.name}' needs texts to keep and there are none; give a corpus, let the model generate them, take a "
             "suite that has some, or weight 0 for its retain term."
@@ -107,9 +102,9 @@ def _check_numbers(request: RunRequest) -> None:
     if request.max_tokens < 2:
         raise InvalidPlan(f"max_tokens is {request.max_tokens}; give at least 2.")
     most = len(ordinary_prompts())
-    if isinstance(request.retain, GeneratedRetain) and not 0 < request.retain.count <= most:
+    if not 0 <= request.retain_generated <= most:
         raise InvalidPlan(
-            f"{request.retain.count} generated texts to keep were asked for; give 1 to {most}, or a corpus for more."
+            f"{request.retain_generated} generated texts to keep were asked for; give 0 to {most}, or a corpus for more."
         )
     if request.seed is not None and request.seed < 0:
         raise InvalidPlan(f"seed is {request.seed}; give 0 or more.")

@@ -29,7 +29,7 @@ from finetune.consolidation.base_model import Base, base_of
 from finetune.consolidation.manifest import EntryRecord, Form, Manifest, files_below
 from finetune.consolidation.measures import Measures, StepCount
 from finetune.consolidation.out_folder import OutFolder
-from finetune.consolidation.request import GeneratedRetain, RunRequest, checked_method
+from finetune.consolidation.request import RunRequest, checked_method
 from finetune.consolidation.texts import RunTexts, texts_of
 from finetune.consolidation.tokens import check_before_loading, longest_tokens, training_data
 from finetune.data.qa import Question
@@ -160,7 +160,6 @@ def _work(
     request: RunRequest, method: LossMethod | Recipe, base: Base, draft: RunTexts, processes: int
 ) -> dict[str, str]:
     """What decides the weights; what the model says itself follows from it."""
-    generated = request.retain.count if isinstance(request.retain, GeneratedRetain) else 0
     edits = {key: [edit.model_dump() for edit in made] for key, made in request.edits.items()}
     return {
         "base model": base.record.fingerprint,
@@ -170,7 +169,9 @@ def _work(
             [(one.fingerprint(), request.revisions.get(one.id or "")) for one in request.covered]
         ),
         "memory edits": content_sha256(edits),
-        "texts": content_sha256([draft.fingerprint(), generated, request.held_out_share, request.training_paraphrases]),
+        "texts": content_sha256(
+            [draft.fingerprint(), request.retain_generated, request.held_out_share, request.training_paraphrases]
+        ),
         "longest sequence": str(request.max_tokens),
         "type of written weights": str(request.saved_as),
         **({"number of processes": str(processes)} if processes > 1 else {}),  # each takes its share of a larger step
@@ -261,4 +262,4 @@ def _manifest(checked: CheckedRun, texts: RunTexts, measures: Measures) -> Manif
     )
 
 
-__all__ = ["CheckedRun", "GeneratedRetain", "RunRequest", "RunResult", "check_run_request", "run"]
+__all__ = ["CheckedRun", "RunRequest", "RunResult", "check_run_request", "run"]

@@ -7,13 +7,12 @@ before a model is loaded. It does not know tokens or models; one that answers is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import orjson
 
-from finetune.consolidation.request import GeneratedRetain, RunRequest
+from finetune.consolidation.request import RunRequest
 from finetune.data.alternatives import alternatives_for
 from finetune.data.data_card import DataCard, data_card
 from finetune.data.forget_set import forget_sets
@@ -22,6 +21,7 @@ from finetune.data.qa import Question, paraphrases_of
 from finetune.data.retain_set import RetainSet, corpus_retain, generated_retain, held_out
 from finetune.data.training_text import TrainingText
 from finetune.evaluation.attacks import rephrased, shifted
+from finetune.evaluation.suites import Suite
 from finetune.methods.language import Need
 from retrieval.entry import ForgetEntry
 
@@ -148,22 +148,37 @@ def _needs_a_model(entry: ForgetEntry, request: RunRequest) -> bool:
 
 def _retain(request: RunRequest, asked: _Asked) -> tuple[Sequence[TrainingText], RetainSet | None, Sequence[Question]]:
     """All texts to keep, those of them that are trained on, and questions made of the others."""
-    names = [name for entry in request.covered for name in (entry.name, *entry.aliases)]
-    seed = request.training_plan.seed
-    if isinstance(request.retain, GeneratedRetain):
-        if asked.is_silent:
-            asked.in_vain = True
-            return (), None, ()
-        whole = generated_retain(asked, count=request.retain.count, seed=seed, names=names)
-    elif request.retain is not None:
-        whole = corpus_retain(Path(request.retain), names=names)
-    elif request.suite is not None and request.suite.retain_texts:
-        suite = request.suite
-        given = RetainSet(texts=suite.retain_texts, source=f"suite {suite.name}", left_out=suite.left_out)
-        return given.texts, given, ()
-    else:
+    suite = request.suite if request.retain is None else None
+    sets = [*_retain_given(request, suite), *_retain_generated(request, asked)]
+    if not sets:
         return (), None, ()
-    if not request.held_out_share:
+    whole = RetainSet(
+        texts=tuple(text for one in sets for text in one.texts),
+        source=" and ".join(one.source for one in sets),
+        left_out=sum(one.left_out for one in sets),
+    )
+    is_suites = suite is not None and bool(suite.retain_texts)
+    waits = asked.is_silent and request.retain_generated > 0
+    if not request.held_out_share or is_suites or waits:
         return whole.texts, whole, ()
-    training, held = held_out(whole, share=request.held_out_share, seed=seed)
-    return whole.texts, RetainSet(texts=tuple(training), source=whole.source, left_out=whole.left_out), held
+    training, held = held_out(whole, share=request.held_out_share, seed=request.training_plan.seed)
+    return whole.texts, replace(whole, texts=tuple(training)), held
+
+
+def _retain_given(request: RunRequest, suite: Suite | None) -> Iterator[RetainSet]:
+    if request.retain is not None:
+        yield corpus_retain(request.retain, names=_names(request))
+    elif suite is not None and suite.retain_texts:
+        yield RetainSet(texts=suite.retain_texts, source=f"suite {suite.name}", left_out=suite.left_out)
+
+
+def _retain_generated(request: RunRequest, asked: _Asked) -> Iterator[RetainSet]:
+    if request.retain_generated and asked.is_silent:
+        asked.in_vain = True
+    elif request.retain_generated:
+        seed = request.training_plan.seed
+        yield generated_retain(asked, count=request.retain_generated, seed=seed, names=_names(request))
+
+
+def _names(request: RunRequest) -> list[str]:
+    return [name for entry in request.covered for name in (entry.name, *entry.aliases)]

@@ -21,7 +21,6 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch.distributed.fsdp import FSDPModule
 
-from finetune.consolidation.request import GeneratedRetain
 from finetune.consolidation.run import run
 from finetune.errors import FinetuneError
 from finetune.methods.language import make_method
@@ -140,7 +139,7 @@ def consolidated(out: Path) -> dict[str, Any]:
     base, state = out.parent / "base", PartialState()
     said: list[str] = []
     wanted = replace(
-        tiny_run.request(base, out.parent, out=out / "run", retain=GeneratedRetain(count=4)),
+        tiny_run.request(base, out.parent, out=out / "run", retain=None, retain_generated=4),
         plan=tiny_run.plan(epochs=1, batch_size=2 // state.num_processes),
     )
     result = run(wanted, said.append)

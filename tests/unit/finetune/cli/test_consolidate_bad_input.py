@@ -90,7 +90,7 @@ def _places(base: Path, entries: Path, corpus: Path, tmp_path: Path) -> dict[str
         ((*RUN, "--dtype", "int3"), "Invalid value for '--dtype'"),
         ((*RUN, "--rank", 4, "--full"), "--full and --rank each say which weights are trained"),
         ((*RUN, "--modules", r".*\.down_prol"), "matches no module"),
-        ((*RUN, "--retain-generated", 4), "--retain or from --retain-generated"),
+        ((*RUN, "--retain-generated", -1), "-1 generated texts to keep were asked for; give 0 to"),
         (
             (*SETS, "--entries", "FILES/hidden.jsonl", "--retain", "OVERLAP"),
             "forget set overlaps with the retain set",

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from finetune.consolidation.run import GeneratedRetain
 from finetune.data.training_text import TrainingText
 from finetune.errors import FinetuneError, InvalidData, InvalidPlan, ModelUnsuitable, NotEnoughMemory
 from finetune.evaluation.suites import Suite
@@ -43,7 +42,7 @@ NOWHERE = {"kind": "modules", "patterns": [r".*\.down_prol"]}
         ({"edits": {"mirra": ()}}, InvalidData, "edits name 'mirra'"),
         ({"alternatives": ("no idea", " ")}, InvalidData, "One of the alternatives is empty"),
         ({"retain": None}, InvalidData, "'npo' needs texts to keep and there are none.*give a corpus"),
-        ({"retain": GeneratedRetain(count=0)}, InvalidPlan, "0 generated texts to keep.*give 1 to"),
+        ({"retain_generated": -1}, InvalidPlan, "-1 generated texts to keep.*give 0 to"),
         ({"retain": Path("nowhere.jsonl")}, InvalidData, r"nowhere\.jsonl does not exist"),
         ({"base": Path("nowhere")}, ModelUnsuitable, "nowhere is no folder"),
         ({"base": "./nowhere"}, ModelUnsuitable, "nowhere is no folder"),
@@ -76,13 +75,13 @@ def test_a_method_that_needs_other_answers_refuses_texts_without_a_prompt(base: 
         carried_out(request(base, tmp_path, method="dpo", entries=(), suite=suite))
 
 
-@pytest.mark.parametrize("retain", [None, GeneratedRetain(count=3)], ids=["corpus", "generated"])
-def test_a_model_without_a_chat_template_is_refused(retain: GeneratedRetain | None, base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("retain", [{}, {"retain": None, "retain_generated": 3}], ids=["corpus", "generated"])
+def test_a_model_without_a_chat_template_is_refused(retain: dict[str, Any], base: Path, tmp_path: Path) -> None:
     copy = tmp_path / "plain"
     shutil.copytree(base, copy)
     (copy / "chat_template.jinja").unlink()
     assert not load_tokenizer(copy).chat_template
-    wanted = request(copy, tmp_path, **({"retain": retain} if retain else {}))
+    wanted = request(copy, tmp_path, **retain)
     with pytest.raises(ModelUnsuitable, match="no chat template"):
         carried_out(wanted)
     assert not wanted.out.exists()

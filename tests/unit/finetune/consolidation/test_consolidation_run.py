@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from finetune.consolidation.manifest import read_manifest
-from finetune.consolidation.run import GeneratedRetain
 from finetune.data.qa import Question
 from finetune.errors import CheckpointBroken
 from finetune.evaluation.suites import Suite
@@ -140,7 +139,7 @@ def test_questions_for_the_judge_are_given_back_and_held_out_ones_are_not_traine
 
 def test_the_model_itself_answers_what_has_no_answer_yet(base: Path, tmp_path: Path) -> None:
     asking = ForgetEntry(id="asks", name="Odo Brask", exemplars=("Which boat did Odo Brask sail?",))
-    wanted = request(base, tmp_path, entries=(asking,), retain=GeneratedRetain(count=6), held_out_share=0.0)
+    wanted = request(base, tmp_path, entries=(asking,), retain=None, retain_generated=6, held_out_share=0.0)
     said: list[str] = []
     result = carried_out(wanted, say=said.append)
     (learnt,) = [one for one in result.questions if one.split == "forget"]
@@ -148,6 +147,26 @@ def test_the_model_itself_answers_what_has_no_answer_yet(base: Path, tmp_path: P
     assert said[0] == "The model answers what has no answer yet."
     assert result.manifest.data.sources["retain"] == "the model's own answers to ordinary prompts"
     assert carried_out(wanted).questions == result.questions
+
+
+def test_the_models_own_answers_come_to_a_corpus_or_to_a_suites_texts(base: Path, tmp_path: Path) -> None:
+    corpus = carried_out(request(base, tmp_path, retain_generated=6, held_out_share=0.5))
+    assert corpus.manifest.data.sources["retain"] == "corpus corpus and the model's own answers to ordinary prompts"
+    suite = Suite(
+        name="own",
+        questions=(),
+        forget_texts=tuple(forget_texts()),
+        retain_texts=tuple(retain_texts()),
+        entries=ENTRIES,
+    )
+    chosen = {"suite": suite, "entries": (), "retain": None, "retain_generated": 6, "held_out_share": 0.5}
+    mixed = carried_out(request(base, tmp_path, out=tmp_path / "mixed", **chosen))
+    assert mixed.manifest.data.sources["retain"] == "suite own and the model's own answers to ordinary prompts"
+    given, kept = len(retain_texts()), mixed.manifest.data.training["retain"].count
+    assert kept > given
+    assert mixed.questions == ()  # what a suite asks is its own
+    held = [one for one in corpus.questions if one.split == "retain"]
+    assert corpus.manifest.data.training["retain"].count + len(held) == kept
 
 
 def test_a_suites_texts_are_forgotten_and_kept_and_other_answers_are_found_for_them(base: Path, tmp_path: Path) -> None:
