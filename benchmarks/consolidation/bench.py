@@ -143,7 +143,8 @@ class _Bench:
     def trained(self, trial: Trial) -> Trained:
         """Train, and ask briefly."""
         plan = trial.plan(max_steps=self._plan.max_steps)
-        name = f"{trial.method}-{content_sha256([asdict(trial), plan.model_dump(mode='json')])[:10]}"
+        decided = [asdict(trial), plan.model_dump(mode="json", exclude_defaults=True)]
+        name = f"{trial.method}-{content_sha256(decided)[:10]}"
 
         def progress(step: StepReport) -> None:
             self._tell(f"{name}: training", step.step, step.steps)
@@ -156,12 +157,13 @@ class _Bench:
                 hyper_parameters=trial.hyper_parameters,
                 plan=plan,
                 suite=self._given.training,
+                retain_generated=trial.retain_generated,
                 saved_as="bfloat16",
             ),
             lambda _: None,
             progress=progress,
         )
-        label, measures = name.replace("-", "_"), result.manifest.measures
+        label, measures = trial.method, result.manifest.measures
         brief = self._judge.briefly({label: self._judge.edited(label, result.weights)}, suite=self._given.choosing)
         peak = measures.peak_host_bytes
         return Trained(

@@ -1,7 +1,8 @@
 """Which hyper-parameters each method is tried with. At most eight trials a method; a trial trains for six minutes at most.
 
-All trials train LoRA of rank 16 on all linear layers in bfloat16, eight forget texts a step and as many to keep where the
-method keeps any, so that methods differ in their loss, learning rate and hyper-parameters alone.
+All trials train LoRA of rank 16 on all linear layers in bfloat16, eight forget texts a step. Learning rate, epochs,
+hyper-parameters and how much is kept are a trial's own: texts to keep for each to be forgotten, and how many of the model's
+own answers to ordinary prompts are among them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class Trial:
     learning_rate: float
     epochs: int = 3
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
+    retain_per_forget: int = 1
+    retain_generated: int = 0
     seed: int = 0
 
     def plan(self, *, max_steps: int | None = None) -> TrainingPlan:
@@ -34,15 +37,25 @@ class Trial:
             epochs=self.epochs,
             max_steps=max_steps,
             batch_size=8,
+            retain_per_forget=self.retain_per_forget,
             dtype="bfloat16",
             seed=self.seed,
             save_every_steps=10,
         )
 
 
-def _tried(method: str, *settings: tuple[float, int, dict[str, Any]]) -> tuple[Trial, ...]:
+def _tried(
+    method: str, *settings: tuple[float, int, dict[str, Any]], per_forget: int = 1, generated: int = 0
+) -> tuple[Trial, ...]:
     return tuple(
-        Trial(method=method, learning_rate=learning_rate, epochs=epochs, hyper_parameters=hyper_parameters)
+        Trial(
+            method=method,
+            learning_rate=learning_rate,
+            epochs=epochs,
+            hyper_parameters=hyper_parameters,
+            retain_per_forget=per_forget,
+            retain_generated=generated,
+        )
         for learning_rate, epochs, hyper_parameters in settings
     )
 

@@ -24,6 +24,7 @@ from finetune.cli.outlook import outlook_of
 from finetune.cli.run_options import RunOptions, request_of
 from finetune.cli.run_summary import show_outlook, show_run
 from finetune.cli.typed_values import methods_shown
+from finetune.consolidation import default_method
 from finetune.consolidation.request import RunRequest
 from finetune.consolidation.run import RunResult, run
 from finetune.data.loading import without_bars_of_transformers
@@ -41,6 +42,9 @@ from finetune.training.processes import is_main_process
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PLACE = click.Path(path_type=Path)
 _METHODS = "\n".join(methods_shown())
+_AS_IT_DID_BEST = ", ".join(
+    f"{name} {value:g}" for name, value in {**default_method.HYPER_PARAMETERS, **default_method.PLAN}.items()
+)
 
 
 @click.command(
@@ -49,7 +53,11 @@ _METHODS = "\n".join(methods_shown())
     epilog=f"\b\nMethods, and what --set may change of them:\n{_METHODS}",
 )
 @click.option("--model", required=True, metavar="M", help="The model: a folder or a hub id.")
-@click.option("--method", required=True, metavar="NAME", help="How it is made to forget; see below.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    help=f"How it is made to forget; see below. Default: {default_method.METHOD}, as it did best: {_AS_IT_DID_BEST}.",
+)
 @click.option("--entries", type=_PLACE, metavar="E.jsonl", help="What is to be forgotten: forget entries, one a line.")
 @click.option("--suite", type=_PLACE, metavar="DIR", help="Or a suite's folder, with texts to forget and to keep.")
 @click.option(

@@ -15,6 +15,7 @@ from finetune.cli.entry_file import read_entries
 from finetune.cli.model_names import Resolve
 from finetune.cli.plan_file import read_plan_values
 from finetune.cli.typed_values import hyper_parameters
+from finetune.consolidation import default_method
 from finetune.consolidation.base_model import base_of
 from finetune.consolidation.request import SAVE_EVERY_STEPS, RunRequest
 from finetune.data.tokens import prompt_tokens
@@ -32,7 +33,7 @@ class RunOptions:
     """The command line as given."""
 
     model: str
-    method: str
+    method: str | None
     entries: Path | None
     suite: Path | None
     out: Path
@@ -63,12 +64,14 @@ class RunOptions:
 
 def request_of(given: RunOptions) -> RunRequest:
     """Raises `FinetuneError` for what does not go together or cannot be read."""
-    chosen = hyper_parameters(given.method, given.hyper_parameters)
+    method = given.method or default_method.METHOD
+    by_default = default_method.HYPER_PARAMETERS if given.method is None else {}
+    chosen = {**by_default, **hyper_parameters(method, given.hyper_parameters)}
     _check_together(given)
     request = RunRequest(
         base=given.resolve(given.model),
         out=given.out,
-        method=given.method,
+        method=method,
         hyper_parameters=chosen,
         plan=plan_of(given),
         entries=read_entries(given.entries) if given.entries is not None else (),
@@ -85,8 +88,10 @@ def request_of(given: RunOptions) -> RunRequest:
 
 
 def plan_of(given: RunOptions) -> TrainingPlan:
-    """The file's plan, by default with checkpoints; an option beats the file. Raises `InvalidPlan`."""
+    """The file's plan, by default with checkpoints and, where no method is named, as the default method does best; an
+    option beats the file. Raises `InvalidPlan`."""
     values: dict[str, Any] = {"save_every_steps": SAVE_EVERY_STEPS}
+    values |= default_method.PLAN if given.method is None else {}
     values |= read_plan_values(given.plan) if given.plan is not None else {}
     named = {
         "learning_rate": given.learning_rate,

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from finetune.cli.outlook import Outlook
+from finetune.consolidation import default_method
 from finetune.consolidation.manifest import read_manifest
 from finetune.data.qa import Question, write_questions
 from finetune.evaluation.run import UnlearningReport
@@ -80,6 +81,18 @@ def test_entries_become_an_adapter_that_is_judged_beside_the_untouched_model(
     assert ["none", "npo"] in [line.split() for line in result.stdout.splitlines()]
     assert "Training step 4/4, loss" in result.stderr
     assert not any(word in result.output for word in NAMES)
+
+
+def test_without_a_method_the_default_one_runs_as_it_did_best_and_options_beat_that(
+    base: Path, entries: Path, corpus: Path, tmp_path: Path
+) -> None:
+    given = ("--model", base, "--entries", entries, "--retain", corpus, "--out", tmp_path / "out", "--rank", 4)
+    result = consolidate(*given, "--max-steps", 1, "--batch-size", 2, "--set", "beta=0.5", "--json")
+    assert result.exit_code == 0, result.output
+    made = json.loads(result.stdout)["manifest"]
+    assert made["method"] == default_method.METHOD
+    assert made["hyper_parameters"] == made["hyper_parameters"] | default_method.HYPER_PARAMETERS | {"beta": 0.5}
+    assert made["plan"] == made["plan"] | default_method.PLAN | {"batch_size": 2}
 
 
 def test_a_suite_becomes_a_whole_model_and_every_paraphrase_is_asked_once(
