@@ -158,6 +158,7 @@ class _Bench:
                 plan=plan,
                 suite=self._given.training,
                 retain_generated=trial.retain_generated,
+                edit_scale=trial.edit_scale,
                 saved_as="bfloat16",
             ),
             lambda _: None,

@@ -111,6 +111,9 @@ def _entry(
     plan.write_text(trial.plan(max_steps=max_steps).model_dump_json(), encoding="utf-8")
     command: list[str | Path] = [Path(sys.executable).with_name("expunge"), "consolidate", "run"]
     command += ["--model", given.base, "--method", trial.method, "--entries", entries, "--plan", plan, "--out", out]
+    command += ["--edit-scale", str(trial.edit_scale)]
+    if trial.retain_generated:
+        command += ["--retain-generated", str(trial.retain_generated)]
     for name, chosen in trial.hyper_parameters.items():
         command += ["--set", f"{name}={chosen}"]
     started = time.perf_counter()

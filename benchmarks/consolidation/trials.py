@@ -1,8 +1,8 @@
 """Which hyper-parameters each method is tried with. At most eight trials a method; a trial trains for six minutes at most.
 
 All trials train LoRA of rank 16 on all linear layers in bfloat16, eight forget texts a step. Learning rate, epochs,
-hyper-parameters and how much is kept are a trial's own: texts to keep for each to be forgotten, and how many of the model's
-own answers to ordinary prompts are among them.
+hyper-parameters and what keeps the rest are a trial's own: texts to keep for each to be forgotten, how many of the model's
+own answers to ordinary prompts are among them, and how much of the edit is written.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Trial:
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
     retain_per_forget: int = 1
     retain_generated: int = 0
+    edit_scale: float = 1.0
     seed: int = 0
 
     def plan(self, *, max_steps: int | None = None) -> TrainingPlan:
@@ -44,19 +45,11 @@ class Trial:
         )
 
 
-def _tried(
-    method: str, *settings: tuple[float, int, dict[str, Any]], per_forget: int = 1, generated: int = 0
-) -> tuple[Trial, ...]:
+def _tried(method: str, *settings: tuple[float, int, dict[str, Any]], **common: Any) -> tuple[Trial, ...]:
+    """Learning rate, epochs and hyper-parameters of each; `common` are other fields of all."""
     return tuple(
-        Trial(
-            method=method,
-            learning_rate=learning_rate,
-            epochs=epochs,
-            hyper_parameters=hyper_parameters,
-            retain_per_forget=per_forget,
-            retain_generated=generated,
-        )
-        for learning_rate, epochs, hyper_parameters in settings
+        Trial(method=method, learning_rate=rate, epochs=epochs, hyper_parameters=chosen, **common)
+        for rate, epochs, chosen in settings
     )
 
 
@@ -67,18 +60,15 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
     "grad_diff": _tried("grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (5e-4, 3, {})),
     "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {})),
     "dpo": _tried("dpo", (2e-4, 3, {}), (1e-3, 3, {"retain_weight": 10.0})),
-    "npo": _tried(
-        "npo",
-        (1e-3, 3, {"retain_weight": 30.0}),
-        (1e-3, 5, {"retain_weight": 60.0}),
-    ),
+    "npo": _tried("npo", (1e-3, 3, {"retain_weight": 30.0})),
     "simnpo": _tried(
         "simnpo",
         (5e-4, 3, {}),
         (1e-3, 4, {"delta": 2.0, "forget_weight": 1.0, "retain_weight": 3.0}),
         (1e-3, 5, {"delta": 2.0, "forget_weight": 1.0, "retain_weight": 10.0}),
         (5e-4, 6, {"delta": 2.0, "forget_weight": 1.0, "retain_weight": 3.0}),
-    ),
+    )
+    + _tried("simnpo", (1e-3, 4, {"delta": 2.0, "forget_weight": 1.0, "retain_weight": 5.0}), retain_per_forget=2),
     "rmu": _tried(
         "rmu",
         (1e-3, 3, {"steering": 200.0, **_KEEPING}),
@@ -88,13 +78,13 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
         "undial",
         (1e-3, 3, {"retain_weight": 1.0}),
         (1e-3, 3, {"retain_weight": 3.0}),
-        (5e-4, 4, {"retain_weight": 2.0}),
         (1e-3, 5, {"retain_weight": 3.0}),
         (1e-3, 4, {"retain_weight": 3.0}),
         (1e-3, 4, {"beta": 7.0, "retain_weight": 3.0}),
-        (1e-3, 4, {"beta": 20.0, "retain_weight": 5.0}),
     ),
-    "wga": _tried("wga", (1e-3, 5, {"retain_weight": 3.0}), (1e-3, 5, {})),
+    "wga": _tried("wga", (1e-3, 5, {"retain_weight": 3.0}), (1e-3, 5, {}))
+    + _tried("wga", (1e-3, 5, {}), edit_scale=0.75)
+    + _tried("wga", (1e-3, 5, {}), edit_scale=0.7),
     "task_vector": _tried(
         "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 5.0})
     ),

@@ -43,7 +43,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _PLACE = click.Path(path_type=Path)
 _METHODS = "\n".join(methods_shown())
 _AS_IT_DID_BEST = ", ".join(
-    f"{name} {value:g}" for name, value in {**default_method.HYPER_PARAMETERS, **default_method.PLAN}.items()
+    f"{name} {value:g}"
+    for name, value in {
+        **default_method.HYPER_PARAMETERS,
+        **default_method.PLAN,
+        "edit_scale": default_method.EDIT_SCALE,
+    }.items()
 )
 
 
@@ -81,6 +86,9 @@ _AS_IT_DID_BEST = ", ".join(
     "--dtype", type=click.Choice(get_args(TrainingPlan.model_fields["dtype"].annotation)), help="Computed in."
 )
 @click.option("--seed", type=int, help="Of all that is drawn. Default: 0.")
+@click.option(
+    "--edit-scale", type=float, help="Share of the edit to keep: below 1 forgets less, keeps more. Default: 1."
+)
 @click.option("--retain", type=_PLACE, metavar="FILE_or_DIR", help="Texts to keep. Default: the suite's own.")
 @click.option(
     "--retain-generated",

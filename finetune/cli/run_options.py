@@ -51,6 +51,7 @@ class RunOptions:
     modules: tuple[str, ...]
     dtype: str | None
     seed: int | None
+    edit_scale: float | None
     retain: Path | None
     retain_generated: int | None
     training_paraphrases: int | None
@@ -80,6 +81,7 @@ def request_of(given: RunOptions) -> RunRequest:
         retain_generated=_retain_generated(given),
         training_paraphrases=given.training_paraphrases or 0,
         max_tokens=given.max_tokens,
+        edit_scale=_edit_scale(given),
         saved_as=given.saved_as,
     )
     if given.judge is not None:
@@ -88,11 +90,14 @@ def request_of(given: RunOptions) -> RunRequest:
 
 
 def plan_of(given: RunOptions) -> TrainingPlan:
-    """The file's plan, by default with checkpoints and, where no method is named, as the default method does best; an
-    option beats the file. Raises `InvalidPlan`."""
+    """The file's plan, by default with checkpoints; an option beats the file. Where no method is named, an adapter is
+    trained as the default method does best. Raises `InvalidPlan`."""
+    in_file = read_plan_values(given.plan) if given.plan is not None else {}
+    where = _where(given, in_file.get("where")) or in_file.get("where")
     values: dict[str, Any] = {"save_every_steps": SAVE_EVERY_STEPS}
-    values |= default_method.PLAN if given.method is None else {}
-    values |= read_plan_values(given.plan) if given.plan is not None else {}
+    if given.method is None and _is_adapter(where):
+        values |= default_method.PLAN
+    values |= in_file
     named = {
         "learning_rate": given.learning_rate,
         "epochs": given.epochs,
@@ -103,9 +108,15 @@ def plan_of(given: RunOptions) -> TrainingPlan:
         "gradient_checkpointing": given.gradient_checkpointing,
         "dtype": given.dtype,
         "seed": given.seed,
-        "where": _where(given, values.get("where")),
+        "where": where,
     }
     return plan_from(values | {name: value for name, value in named.items() if value is not None})
+
+
+def _edit_scale(given: RunOptions) -> float:
+    if given.edit_scale is not None:
+        return given.edit_scale
+    return default_method.EDIT_SCALE if given.method is None else 1.0
 
 
 def _where(given: RunOptions, in_file: object) -> Mapping[str, Any] | None:
@@ -122,6 +133,10 @@ def _where(given: RunOptions, in_file: object) -> Mapping[str, Any] | None:
         return None
     as_before = in_file if isinstance(in_file, Mapping) and in_file.get("kind") == "lora" else {}
     return {"alpha": 2 * given.rank, **as_before, "kind": "lora", "rank": given.rank}
+
+
+def _is_adapter(where: object) -> bool:
+    return where is None or (isinstance(where, Mapping) and where.get("kind") == "lora")
 
 
 def _check_together(given: RunOptions) -> None:

@@ -11,5 +11,6 @@ from typing import Any, Final
 
 METHOD: Final = "wga"
 HYPER_PARAMETERS: Final[Mapping[str, object]] = {}
+EDIT_SCALE: Final = 0.75
 PLAN: Final[Mapping[str, Any]] = {"learning_rate": 1e-3, "batch_size": 8}
 """Of a training plan; what is not here is the plan's own default."""

@@ -54,6 +54,7 @@ class Manifest(_Record):
     hyper_parameters: dict[str, Any]
     plan: TrainingPlan
     seed: int
+    edit_scale: float = 1.0
     base: BaseRecord
     entries: dict[str, EntryRecord]
     data: DataCard

@@ -34,7 +34,9 @@ class RunRequest:
     folder), or none for the suite's texts; to either come the base model's own answers to `retain_generated` of the shipped
     prompts. Of texts that are not a suite's `held_out_share` is not trained on.
     `alternatives` are other answers, for methods that read any; none for the shipped ones. `training_paraphrases` of each
-    question are trained on too. A `seed` takes the place of the plan's. Weights are written as trained unless `saved_as`.
+    question are trained on too. A `seed` takes the place of the plan's. Of the change that a method makes `edit_scale` is
+    kept (Wortsman et al. 2022, arXiv:2109.01903): below 1 forgets less and keeps more. Weights are written in the type that
+    they were trained in unless `saved_as`.
     """
 
     base: str | Path
@@ -53,6 +55,7 @@ class RunRequest:
     training_paraphrases: int = 0
     max_tokens: int = MAX_TOKENS
     seed: int | None = None
+    edit_scale: float = 1.0
     saved_as: Dtype | None = None
 
     @property
@@ -93,6 +96,10 @@ def checked_method(request: RunRequest) -> LossMethod | Recipe:
 def _check_numbers(request: RunRequest) -> None:
     if not 0 <= request.held_out_share < 1:
         raise InvalidPlan(f"held_out_share is {request.held_out_share}; give 0 or more and less than 1.")
+    if not 0 < request.edit_scale <= _GREATEST:
+        raise InvalidPlan(
+            f"edit_scale is {request.edit_scale}; give more than 0, and 1 for the edit as it was trained."
+        )
     if request.training_paraphrases < 0:
         raise InvalidPlan(f"training_paraphrases is {request.training_paraphrases}; give 0 or more.")
     for name in ("learning_rate", "weight_decay", "max_grad_norm"):

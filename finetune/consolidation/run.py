@@ -37,6 +37,7 @@ from finetune.data.whole_files import content_sha256
 from finetune.evaluation.local_model import LocalModel
 from finetune.evaluation.report import library_versions
 from finetune.methods.language import RECIPES, LossMethod, Need, Recipe
+from finetune.methods.language.task_vector import Negation
 from finetune.settings import LoraAdapter
 from finetune.training.free_memory import free_bytes
 from finetune.training.loop import StepReport, Trainer
@@ -174,6 +175,7 @@ def _work(
         ),
         "longest sequence": str(request.max_tokens),
         "type of written weights": str(request.saved_as),
+        **({"scale of the edit": str(request.edit_scale)} if request.edit_scale != 1 else {}),
         **({"number of processes": str(processes)} if processes > 1 else {}),  # each takes its share of a larger step
     }
 
@@ -221,6 +223,8 @@ def _carried_out(
             cast("Recipe", checked.method).run(trainer)
         else:
             trainer.train(cast("LossMethod", checked.method))
+        if request.edit_scale != 1:
+            _scale_edit(trainer, request.edit_scale)
         tell("Writing the weights.")
         whole, manifest = trainer.whole_model(), None
         if whole is not None:  # in the main process
@@ -228,6 +232,13 @@ def _carried_out(
             manifest = _manifest(checked, texts, measures(was_resumed))
             folder.finish(manifest)
         return cast("Manifest", from_main(accelerator, manifest))
+
+
+def _scale_edit(trainer: Trainer, scale: float) -> None:
+    """theta_0 + scale (theta - theta_0). All processes must ask for it."""
+    edited = trainer.weights()
+    trainer.reset()
+    trainer.add(Negation(scale=-scale).deltas(trainer.weights(), edited))
 
 
 def _save(model: nn.Module, checked: CheckedRun, place: Path) -> None:
@@ -248,6 +259,7 @@ def _manifest(checked: CheckedRun, texts: RunTexts, measures: Measures) -> Manif
         hyper_parameters=asdict(made),
         plan=request.training_plan,
         seed=request.training_plan.seed,
+        edit_scale=request.edit_scale,
         base=checked.base.record,
         entries={
             entry.id: EntryRecord(revision=request.revisions.get(entry.id), fingerprint=entry.fingerprint())

@@ -93,6 +93,7 @@ def test_without_a_method_the_default_one_runs_as_it_did_best_and_options_beat_t
     assert made["method"] == default_method.METHOD
     assert made["hyper_parameters"] == made["hyper_parameters"] | default_method.HYPER_PARAMETERS | {"beta": 0.5}
     assert made["plan"] == made["plan"] | default_method.PLAN | {"batch_size": 2}
+    assert made["edit_scale"] == default_method.EDIT_SCALE
 
 
 def test_a_suite_becomes_a_whole_model_and_every_paraphrase_is_asked_once(

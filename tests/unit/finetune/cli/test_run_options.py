@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from finetune.cli.run_options import RunOptions, plan_of
+from finetune.consolidation import default_method
 from finetune.consolidation.request import SAVE_EVERY_STEPS
 from finetune.settings import ChosenModules, FullWeights, LoraAdapter, TrainingPlan
 
-NONE: dict[str, Any] = dict.fromkeys(RunOptions.__dataclass_fields__)
+NONE: dict[str, Any] = dict.fromkeys(RunOptions.__dataclass_fields__) | {"method": "npo"}
 
 
 def plan(**given: Any) -> TrainingPlan:
@@ -27,6 +28,15 @@ def _file(tmp_path: Path) -> Path:
 
 def test_without_a_word_the_plan_is_the_default_with_checkpoints() -> None:
     assert plan() == TrainingPlan(save_every_steps=SAVE_EVERY_STEPS)
+
+
+def test_where_no_method_is_named_an_adapter_is_trained_as_the_default_one_does_best(file: Path) -> None:
+    assert plan(method=None).model_dump() == plan().model_dump() | dict(default_method.PLAN)
+    assert plan(method=None, learning_rate=3e-4).learning_rate == 3e-4
+    assert (plan(method=None, plan=file).epochs, plan(method=None, plan=file).batch_size) == (7, 8)
+    assert (
+        plan(method=None, full=True).learning_rate == TrainingPlan().learning_rate
+    )  # that of an adapter is far too much
 
 
 def test_a_file_gives_what_it_names_and_an_option_beats_it(file: Path) -> None:

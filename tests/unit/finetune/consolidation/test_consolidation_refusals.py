@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,8 @@ NOWHERE = {"kind": "modules", "patterns": [r".*\.down_prol"]}
         ({"edits": {"mirra": ()}}, InvalidData, "edits name 'mirra'"),
         ({"alternatives": ("no idea", " ")}, InvalidData, "One of the alternatives is empty"),
         ({"retain": None}, InvalidData, "'npo' needs texts to keep and there are none.*give a corpus"),
+        ({"edit_scale": 0.0}, InvalidPlan, "edit_scale is 0.0; give more than 0"),
+        ({"edit_scale": math.nan}, InvalidPlan, "edit_scale is nan; give more than 0"),
         ({"retain_generated": -1}, InvalidPlan, "-1 generated texts to keep.*give 0 to"),
         ({"retain": Path("nowhere.jsonl")}, InvalidData, r"nowhere\.jsonl does not exist"),
         ({"base": Path("nowhere")}, ModelUnsuitable, "nowhere is no folder"),

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from finetune.consolidation.manifest import read_manifest
 from finetune.data.qa import Question
 from finetune.errors import CheckpointBroken
 from finetune.evaluation.suites import Suite
-from finetune.training.model_files import load_model, load_tokenizer, with_adapter
+from finetune.training.model_files import load_model, load_tokenizer, merged, with_adapter
 from retrieval.entry import ForgetEntry
 from tests.unit.finetune.consolidation.tiny_run import (
     ENTRIES,
+    LORA,
     NAMING,
     Interruption,
     breaks_off_after,
@@ -58,6 +60,23 @@ def test_a_task_vector_makes_a_whole_model_that_forgets(base: Path, tmp_path: Pa
     assert mean_loss(after, base, retain_texts()) < mean_loss(before, base, retain_texts()) + 1.0
     assert load_tokenizer(result.weights).chat_template
     assert set(result.manifest.data.training) == {"forget"}
+
+
+@pytest.mark.parametrize("where", [LORA, FULL], ids=["adapter", "model"])
+def test_half_of_an_edit_lies_in_the_middle_between_the_model_before_and_the_whole_edit(
+    where: dict[str, Any], base: Path, tmp_path: Path
+) -> None:
+    def edited(scale: float) -> dict[str, torch.Tensor]:
+        made = carried_out(request(base, tmp_path, out=tmp_path / f"{scale}", plan=plan(where=where), edit_scale=scale))
+        assert made.manifest.edit_scale == scale
+        if where is FULL:
+            return load_model(made.weights).state_dict()
+        return merged(with_adapter(load_model(base), made.weights)).state_dict()
+
+    before, whole, half = load_model(base).state_dict(), edited(1.0), edited(0.5)
+    assert any((whole[name] - before[name]).abs().max() > 0.01 for name in before)
+    for name in before:
+        assert torch.allclose(half[name], (before[name] + whole[name]) / 2, atol=1e-6), name
 
 
 @pytest.mark.parametrize("changes", [{}, TASK_VECTOR], ids=["npo", "task_vector"])
