@@ -23,7 +23,9 @@ def test_a_quick_run_measures_everything_writes_it_draws_it_and_says_that_it_was
     assert result.config["quick"] is True
     figures = result.figures
     for label in (UNTOUCHED, RETAIN, "npo"):
-        assert {f"{label}_rouge", f"{label}_leak_rate", f"{label}_model_utility", f"{label}_ks_distance"} <= set(figures)
+        assert {f"{label}_rouge", f"{label}_leak_rate", f"{label}_model_utility", f"{label}_ks_distance"} <= set(
+            figures
+        )
     assert figures[f"{UNTOUCHED}_leak_rate"] > figures[f"{RETAIN}_leak_rate"]
     assert {f"npo+{change}_leak_rate" for change in ("8-bit", "4-bit", "relearnt")} <= set(figures)
     assert figures["entry_seconds"] > figures["entry_training_seconds"] > 0
