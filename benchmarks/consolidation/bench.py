@@ -115,7 +115,7 @@ def measure(plan: ConsolidationPlan, tell: Tell) -> report.BenchResult:
     judged = bench.judged({**chosen, **{f"{best.trial.method}.seed{one.trial.seed}": one for one in seeds}})
     robust = bench.robust(chosen)
     figures = _figures(judged, chosen, robust)
-    cost = cost_of_an_entry(judge, best.trial, tell, max_steps=plan.max_steps)
+    cost = cost_of_an_entry(judge, tell, max_steps=plan.max_steps)
     return report.BenchResult(
         config=report.dated(_config(plan, given, best)),
         versions=library_versions(),

@@ -23,7 +23,6 @@ from peft import LoraConfig, get_peft_model
 
 from benchmarks.consolidation.judging import Judge, measured
 from benchmarks.consolidation.material import Material
-from benchmarks.consolidation.trials import Trial
 from finetune.consolidation.manifest import read_manifest
 from finetune.consolidation.measures import Measures
 from finetune.data.tokens import sequences_of
@@ -76,7 +75,7 @@ class Cost:
         }
 
 
-def cost_of_an_entry(judge: Judge, trial: Trial, tell: Callable[[str], object], *, max_steps: int | None) -> Cost:
+def cost_of_an_entry(judge: Judge, tell: Callable[[str], object], *, max_steps: int | None) -> Cost:
     """Measured now, not kept. Raises `ModelUnsuitable` where the command fails."""
     given = judge.given
     entry = given.judging.entries[0]
@@ -86,7 +85,7 @@ def cost_of_an_entry(judge: Judge, trial: Trial, tell: Callable[[str], object], 
     tell("cost: one entry of 20 facts")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
-        seconds, measures = _entry(given, entry, trial, out, max_steps)
+        seconds, measures = _entry(given, entry, out, max_steps)
         models = {UNTOUCHED: judge.untouched(), "entry": judge.edited("entry", out / "adapter")}
         judged = judge.briefly(models, suite=asked)
     tell("cost: steps side by side")
@@ -103,19 +102,14 @@ def cost_of_an_entry(judge: Judge, trial: Trial, tell: Callable[[str], object], 
     )
 
 
-def _entry(
-    given: Material, entry: ForgetEntry, trial: Trial, out: Path, max_steps: int | None
-) -> tuple[float, Measures]:
-    entries, plan = out.with_name("entry.jsonl"), out.with_name("plan.json")
+def _entry(given: Material, entry: ForgetEntry, out: Path, max_steps: int | None) -> tuple[float, Measures]:
+    """The command as a user types it: the default method and its settings."""
+    entries = out.with_name("entry.jsonl")
     entries.write_text(entry.model_dump_json(exclude_defaults=True) + "\n", encoding="utf-8")
-    plan.write_text(trial.plan(max_steps=max_steps).model_dump_json(), encoding="utf-8")
     command: list[str | Path] = [Path(sys.executable).with_name("expunge"), "consolidate", "run"]
-    command += ["--model", given.base, "--method", trial.method, "--entries", entries, "--plan", plan, "--out", out]
-    command += ["--edit-scale", str(trial.edit_scale)]
-    if trial.retain_generated:
-        command += ["--retain-generated", str(trial.retain_generated)]
-    for name, chosen in trial.hyper_parameters.items():
-        command += ["--set", f"{name}={chosen}"]
+    command += ["--model", given.base, "--entries", entries, "--out", out]
+    if max_steps is not None:
+        command += ["--max-steps", str(max_steps)]
     started = time.perf_counter()
     done = run_process(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started

@@ -59,7 +59,7 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
     "grad_ascent": _tried("grad_ascent", (1e-4, 2, {}), (2e-4, 2, {})),
     "grad_diff": _tried("grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (5e-4, 3, {})),
     "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {})),
-    "dpo": _tried("dpo", (2e-4, 3, {}), (1e-3, 3, {"retain_weight": 10.0})),
+    "dpo": _tried("dpo", (2e-4, 3, {}), (1e-3, 3, {})),
     "npo": _tried("npo", (1e-3, 3, {"retain_weight": 30.0})),
     "simnpo": _tried(
         "simnpo",

@@ -87,12 +87,12 @@ def test_without_a_method_the_default_one_runs_as_it_did_best_and_options_beat_t
     base: Path, entries: Path, corpus: Path, tmp_path: Path
 ) -> None:
     given = ("--model", base, "--entries", entries, "--retain", corpus, "--out", tmp_path / "out", "--rank", 4)
-    result = consolidate(*given, "--max-steps", 1, "--batch-size", 2, "--set", "beta=0.5", "--json")
+    result = consolidate(*given, "--max-steps", 1, "--batch-size", 3, "--set", "beta=0.5", "--json")
     assert result.exit_code == 0, result.output
     made = json.loads(result.stdout)["manifest"]
     assert made["method"] == default_method.METHOD
     assert made["hyper_parameters"] == made["hyper_parameters"] | default_method.HYPER_PARAMETERS | {"beta": 0.5}
-    assert made["plan"] == made["plan"] | default_method.PLAN | {"batch_size": 2}
+    assert made["plan"] == made["plan"] | default_method.PLAN | {"batch_size": 3}
     assert made["edit_scale"] == default_method.EDIT_SCALE
 
 

@@ -33,7 +33,7 @@ def test_without_a_word_the_plan_is_the_default_with_checkpoints() -> None:
 def test_where_no_method_is_named_an_adapter_is_trained_as_the_default_one_does_best(file: Path) -> None:
     assert plan(method=None).model_dump() == plan().model_dump() | dict(default_method.PLAN)
     assert plan(method=None, learning_rate=3e-4).learning_rate == 3e-4
-    assert (plan(method=None, plan=file).epochs, plan(method=None, plan=file).batch_size) == (7, 8)
+    assert (plan(method=None, plan=file).epochs, plan(method=None, plan=file).batch_size) == (7, 2)
     assert (
         plan(method=None, full=True).learning_rate == TrainingPlan().learning_rate
     )  # that of an adapter is far too much
