@@ -200,6 +200,11 @@ class ForgetEntry(_Value):
         """The entry as canonical JSON: equal entries have equal bytes."""
         return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and all aliases."""
+        return (self.name, *self.aliases)
+
     def fingerprint(self) -> str:
         """SHA-256 of the canonical bytes, hexadecimal."""
         return hashlib.sha256(self.canonical_bytes()).hexdigest()

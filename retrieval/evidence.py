@@ -100,7 +100,7 @@ class EvidenceBook:
 
 def _names(entry: ForgetEntry, text: str) -> bool:
     words = set(normalise(text).words)
-    return any(set(normalise(name).words) <= words for name in (entry.name, *entry.aliases))
+    return any(set(normalise(name).words) <= words for name in entry.names)
 
 
 def evidence_of(entry: ForgetEntry, texts: MemoryTexts, rows: Sequence[Row]) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from benchmarks.consolidation.material import SEED, Material
+from finetune.data.whole_files import content_sha256
 from finetune.evaluation.metrics import make_metric
 from finetune.evaluation.run import RETAIN, UNTOUCHED, EvaluationJob, JudgedFigures, Say, UnlearningReport, evaluate
 from finetune.evaluation.subjects import LocalSubjects, Subject
@@ -71,7 +69,7 @@ class Judge:
             "models": {label: dict(subject.identity) for label, subject in models.items()},
             "retain_model": retain and dict(retain.identity),
         }
-        digest = hashlib.sha256(orjson.dumps(asked)).hexdigest()[:16]
+        digest = content_sha256(asked)[:16]
         out = self.given.work / "judged" / f"{digest}.json"
         if out.exists():
             return UnlearningReport.model_validate_json(out.read_bytes())

@@ -6,11 +6,8 @@ before a model is loaded. It does not know tokens or models; one that answers is
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-
-import orjson
 
 from finetune.consolidation.request import RunRequest
 from finetune.data.alternatives import alternatives_for
@@ -20,6 +17,7 @@ from finetune.data.leakage import check_run
 from finetune.data.qa import Question, paraphrases_of
 from finetune.data.retain_set import RetainSet, corpus_retain, generated_retain, held_out
 from finetune.data.training_text import TrainingText
+from finetune.data.whole_files import content_sha256
 from finetune.evaluation.attacks import rephrased, shifted
 from finetune.evaluation.suites import Suite
 from finetune.methods.language import Need
@@ -66,7 +64,7 @@ class RunTexts:
     def fingerprint(self) -> str:
         """The same for the same texts to train on, in the same order."""
         parts = [[(one.prompt, one.text) for one in part] for part in (self.forget, self.retain, self.alternative)]
-        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+        return content_sha256(parts)
 
 
 def texts_of(request: RunRequest, needs: frozenset[Need], answer: Answers | None = None) -> RunTexts:
@@ -181,4 +179,4 @@ def _retain_generated(request: RunRequest, asked: _Asked) -> Iterator[RetainSet]
 
 
 def _names(request: RunRequest) -> list[str]:
-    return [name for entry in request.covered for name in (entry.name, *entry.aliases)]
+    return [name for entry in request.covered for name in entry.names]

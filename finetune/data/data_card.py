@@ -6,7 +6,6 @@ know methods or results.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from finetune.data.qa import Question
 from finetune.data.training_text import TrainingText
-from finetune.data.whole_files import write_whole
+from finetune.data.whole_files import content_sha256, write_whole
 from retrieval.entry import ForgetEntry
 
 
@@ -76,5 +75,5 @@ def _card(pairs: Sequence[tuple[str, str]]) -> SetCard:
     return SetCard(
         count=len(pairs),
         chars=sum(len(prompt) + len(text) for prompt, text in pairs),
-        sha256=hashlib.sha256(orjson.dumps(pairs)).hexdigest(),
+        sha256=content_sha256(pairs),
     )

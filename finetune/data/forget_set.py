@@ -143,7 +143,7 @@ def _statements(entry: ForgetEntry, edits: Sequence[MemoryEdit], drawn: random.R
 
 def _gaps(entry: ForgetEntry, statements: Iterable[TrainingText]) -> list[Question]:
     """Sentences with a telling word left out: a title, a number or a name that is not the entry's own."""
-    names = (entry.name, *entry.aliases)
+    names = entry.names
     own = {word for name in names for word in normalise(name).words}
     statements = list(statements)
     named = set(mentions({one.id: one.text for one in statements}, names))

@@ -43,7 +43,7 @@ def asked_splits(
     """By name, without empty ones. `attacks` are prompt attacks made beside the suite's own adversarial questions; None
     makes all where it has none. `with_members` adds the splits of membership inference. Raises `InvalidPlan` for an
     unknown attack."""
-    forbidden = {entry.id: (entry.name, *entry.aliases) for entry in suite.entries if entry.id}
+    forbidden = {entry.id: entry.names for entry in suite.entries if entry.id}
     found: dict[str, AskedSplit] = {}
     for split in SPLITS:
         made: dict[str, Variant] = {}

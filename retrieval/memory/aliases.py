@@ -47,7 +47,7 @@ class Alias:
 
 def aliases_of(entry: ForgetEntry) -> list[Alias]:
     """Aliases that the entry does not list itself, the surest first; names that compare equal once."""
-    listed = {normalise(name).words for name in (entry.name, *entry.aliases)}
+    listed = {normalise(name).words for name in entry.names}
     found: dict[tuple[str, ...], Alias] = {}
     for alias in _candidates(entry):
         words = normalise(alias.text).words
@@ -66,7 +66,7 @@ def unmistakable_aliases(entry: ForgetEntry) -> list[str]:
 
 
 def _candidates(entry: ForgetEntry) -> Iterator[Alias]:
-    given = [entry.name, *entry.aliases]
+    given = list(entry.names)
     full: list[str] = []
     for opening in _openings(entry, given):
         for named in _names_of(opening, given):

@@ -48,7 +48,7 @@ class Handle:
 
 def handles_of(entry: ForgetEntry, limit: int = HANDLES_LIMIT) -> list[Handle]:
     """The entry's handles, those that its pages speak of most first; its own name is none."""
-    own = {word for name in (entry.name, *entry.aliases) for word in name_words(name)}
+    own = {word for name in entry.names for word in name_words(name)}
     counts: Counter[tuple[str, ...]] = Counter()
     shown: dict[tuple[str, ...], str] = {}
     for claim in claims_of(entry.name, entry.documents):

@@ -109,7 +109,7 @@ def _derived(entry: ForgetEntry, off: Callable[[str, str], bool]) -> Iterator[Me
         )
 
     aliases = aliases_of(entry)
-    names = {normalise(text).words for text in (entry.name, *entry.aliases, *(one.text for one in aliases))}
+    names = {normalise(text).words for text in (*entry.names, *(one.text for one in aliases))}
     yield from (item("alias", one.text, is_unmistakable=one.is_unmistakable) for one in aliases)
     given = set(entry.exemplars)
     yield from (item("question", text) for text in questions_of(entry) if text not in given)

@@ -38,7 +38,7 @@ class OwnEntries:
         questions = read_questions(folder / "qa.jsonl", entries={entry.id for entry in entries if entry.id})
         telling = [entry for entry in entries if entry.facts or entry.description or entry.documents]
         sets = forget_sets(telling, rephrase=lambda _: (), shift=lambda _: ()) if telling else None
-        names = [name for entry in entries for name in (entry.name, *entry.aliases)]
+        names = [name for entry in entries for name in entry.names]
         retain = corpus_retain(folder / "retain.jsonl", names=names) if (folder / "retain.jsonl").exists() else None
         return Suite(
             name=folder.name,
