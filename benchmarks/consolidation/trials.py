@@ -56,7 +56,7 @@ def _tried(method: str, *settings: tuple[float, int, dict[str, Any]], **common: 
 _KEEPING: Final[dict[str, Any]] = {"tokens": "learnt", "retain_weight": 10.0}
 
 TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
-    "grad_ascent": _tried("grad_ascent", (1e-4, 2, {}), (2e-4, 2, {})),
+    "grad_ascent": _tried("grad_ascent", (1e-4, 2, {}), (2e-4, 2, {}), (5e-4, 2, {})),
     "grad_diff": _tried("grad_diff", (5e-4, 3, {"forget_weight": 0.3}), (5e-4, 3, {})),
     "kl_minimisation": _tried("kl_minimisation", (2e-4, 3, {}), (5e-4, 3, {})),
     "dpo": _tried("dpo", (2e-4, 3, {}), (1e-3, 3, {})),

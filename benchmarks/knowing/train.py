@@ -1,7 +1,7 @@
 """Trains the target model and the retain model anew, and measures what they know.
 
     python -m benchmarks.knowing.train [--out DIR] [--which target|retain] [--epochs 6]
-    python -m benchmarks.knowing.train figures [--out DIR]
+    python -m benchmarks.knowing.train figures [--out DIR] [--limit 160]
 
 One recipe for both: the packaged SmolLM2-135M-Instruct, LoRA on all linear layers, plain likelihood of the answers. Both
 adapters are written in bfloat16 with their recipe. A run that is stopped goes on from its last checkpoint.
@@ -95,7 +95,8 @@ def main(
 
 @main.command()
 @_OUT
-def figures(*, out: Path) -> None:
+@click.option("--limit", type=click.IntRange(min=1), default=160, show_default=True, help="Questions of each kind.")
+def figures(*, out: Path, limit: int) -> None:
     """Measure what both adapters and the untouched model know; written beside the adapters."""
     local = LocalSubjects(dtype="bfloat16")
     base = resolve(PACKAGED)
@@ -110,6 +111,7 @@ def figures(*, out: Path) -> None:
                 models={UNTOUCHED: local.whole(UNTOUCHED, base, kind="untouched", name=PACKAGED), **judged},
                 metrics=tuple(make_metric(name) for name in _MEASURED),
                 attacks=(),
+                limit=limit,
                 out=out / FIGURES,
             ),
             say,
