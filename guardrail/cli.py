@@ -1,6 +1,7 @@
 """The `expunge` command: a literal table of commands, each loaded only when it is called.
 
-Knows names, one-line helps and exit codes: 0 it worked, 1 it ran and failed, 2 bad input, told in one line on stderr.
+Knows names, one-line helps and exit codes: 0 it worked, 1 it ran and failed, 2 bad input, 130 stopped, told in one
+line on stderr.
 `expunge --help` imports no command.
 """
 
@@ -19,6 +20,7 @@ from guardrail.errors import ConfigError, GuardrailError, InvalidInput
 from retrieval.errors import EntryConflict, EntryNotFound, EntryRevoked, InvalidEntry, RetrievalError
 
 BAD_INPUT: Final = 2
+STOPPED: Final = 130
 FAILED: Final = 1
 _BAD_INPUT_ERRORS: Final = (ConfigError, InvalidInput, InvalidEntry, EntryConflict, EntryNotFound, EntryRevoked)
 
@@ -103,7 +105,7 @@ class LazyGroup(click.Group):
         except (GuardrailError, RetrievalError) as error:
             return _fail(str(error), FAILED)
         except (click.Abort, KeyboardInterrupt, EOFError):
-            return _fail("Stopped.", BAD_INPUT)
+            return _fail("Stopped.", STOPPED)
         return result if isinstance(result, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""Edited models after what their holders may do to them: fewer bits, a little more training on something else.
+"""Models after what their holders may do to them: fewer bits, a little more training on something else.
 
 Each is made in memory when it is asked and not kept. Relearning trains as an attacker would: LoRA, the likelihood of a
 few texts that have nothing to do with what was forgotten.
@@ -7,6 +7,7 @@ few texts that have nothing to do with what was forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -63,14 +64,23 @@ def _relearnt(model: nn.Module, given: Material) -> nn.Module:
 CHANGES: Final[Mapping[str, Change]] = {"8-bit": _int8, "4-bit": _nf4, "relearnt": _relearnt}
 
 
-def attacked(given: Material, label: str, edited: Subject, adapter: Path | None, change: str) -> Subject:
-    """The model of `edited` after a change of `CHANGES`; without an adapter the target model itself."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weights:
+    """A model to be attacked: what tells it from others, the folder of its base, and the adapter on it, if any."""
+
+    subject: Subject
+    base: Path
+    adapter: Path | None = None
+
+
+def attacked(given: Material, label: str, weights: Weights, change: str) -> Subject:
+    """The model after a change of `CHANGES`."""
 
     def load() -> JudgedModel:
-        whole = load_model(given.base)
-        if adapter is not None:
-            whole = merged(with_adapter(whole, adapter), in_place=True)
+        whole = load_model(weights.base)
+        if weights.adapter is not None:
+            whole = merged(with_adapter(whole, weights.adapter), in_place=True)
         changed = CHANGES[change](whole, given).to(torch.bfloat16).eval()
-        return LocalModel(name=label, model=changed, tokenizer=load_tokenizer(given.base))
+        return LocalModel(name=label, model=changed, tokenizer=load_tokenizer(weights.base))
 
-    return Subject(identity={**edited.identity, "changed": change}, load=load)
+    return Subject(identity={**weights.subject.identity, "changed": change}, load=load)

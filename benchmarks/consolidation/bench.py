@@ -1,7 +1,7 @@
 """`expunge bench consolidation`, read first: every method on a model that knows, beside one that never did.
 
     model and questions -> trials of each method -> the best trial of each -> more seeds of the best method
-      -> all of them judged whole -> attacked (fewer bits, relearning) -> figures
+      -> all of them judged whole -> attacked (fewer bits, relearning) -> cost -> figures
 
 The best trial is the nearest to the retain model on questions that are not asked again, but those to be forgotten. Every
 step is kept in a work folder, so that a run that was stopped goes on. `table.py` and `plot.py` show the result.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from benchmarks import report
-from benchmarks.consolidation.attacked import CHANGES, RELEARNING, RELEARNING_PLAN, attacked
+from benchmarks.consolidation.attacked import CHANGES, RELEARNING, RELEARNING_PLAN, Weights, attacked
 from benchmarks.consolidation.cost import cost_of_an_entry
 from benchmarks.consolidation.judging import Judge, distance, kept, measured, value
 from benchmarks.consolidation.material import Material, material
@@ -24,7 +24,7 @@ from finetune.consolidation.run import RunRequest, run
 from finetune.data.whole_files import content_sha256
 from finetune.evaluation.report import library_versions
 from finetune.evaluation.run import RETAIN, UNTOUCHED, JudgedFigures
-from finetune.evaluation.subjects import LocalSubjects
+from finetune.evaluation.subjects import LocalSubjects, Subject
 from finetune.training.loop import StepReport
 
 FIGURES: Final[Mapping[str, tuple[str, str]]] = {
@@ -113,7 +113,7 @@ def measure(plan: ConsolidationPlan, tell: Tell) -> report.BenchResult:
     best = _nearest(list(chosen.values()))
     seeds = [bench.trained(replace(best.trial, seed=seed)) for seed in range(1, plan.seeds)]
     judged = bench.judged({**chosen, **{f"{best.trial.method}.seed{one.trial.seed}": one for one in seeds}})
-    robust = bench.robust(chosen)
+    robust = {**bench.robust(chosen), **bench.robust_best(best)}
     figures = _figures(judged, chosen, robust)
     cost = cost_of_an_entry(judge, tell, max_steps=plan.max_steps)
     return report.BenchResult(
@@ -185,15 +185,33 @@ class _Bench:
         return {UNTOUCHED: found.models[UNTOUCHED], RETAIN: found.retain_model, **found.models}
 
     def robust(self, chosen: Mapping[str, Trained]) -> dict[str, JudgedFigures]:
-        """`method+change` for every edit and every change; what was to be forgotten alone, as it was learnt."""
+        """`label+change` for every change, of every edit and of both models beside them; what was to be forgotten alone."""
         forget = replace(self._given.choosing, questions=tuple(self._given.choosing.of("forget")))
-        models = {}
-        for method, one in chosen.items():
-            edited = self._judge.edited(method, one.adapter)
-            for change in CHANGES:
-                label = f"{method}+{change}"
-                models[label] = attacked(self._given, label, edited, one.adapter, change)
-        return self._judge.briefly(models, suite=forget)
+        models = {
+            UNTOUCHED: Weights(subject=self._judge.untouched(), base=self._given.base),
+            RETAIN: Weights(
+                subject=self._judge.retain(), base=Path(self._given.packaged), adapter=self._given.retain_adapter
+            ),
+            **{method: self._weights(one) for method, one in chosen.items()},
+        }
+        found: dict[str, JudgedFigures] = {}
+        for label, weights in models.items():
+            for name, subject in self._changed(label, weights).items():
+                found |= self._judge.briefly({name: subject}, suite=forget)
+        return found
+
+    def robust_best(self, best: Trained) -> dict[str, JudgedFigures]:
+        """The best edit after each change, by all figures but those of paraphrases and attacked prompts."""
+        plain = tuple(one for one in self._given.judging.questions if one.split != "paraphrase")
+        suite = replace(self._given.judging, questions=plain)
+        return dict(self._judge.plainly(self._changed(best.trial.method, self._weights(best)), suite=suite).models)
+
+    def _weights(self, one: Trained) -> Weights:
+        edited = self._judge.edited(one.trial.method, one.adapter)
+        return Weights(subject=edited, base=self._given.base, adapter=one.adapter)
+
+    def _changed(self, label: str, weights: Weights) -> dict[str, Subject]:
+        return {f"{label}+{change}": attacked(self._given, f"{label}+{change}", weights, change) for change in CHANGES}
 
     def _retain_briefly(self) -> JudgedFigures:
         found = self._judge.briefly({"never_knew": self._judge.retain()}, suite=self._given.choosing)
@@ -209,16 +227,13 @@ def _figures(
     judged: Mapping[str, JudgedFigures], chosen: Mapping[str, Trained], robust: Mapping[str, JudgedFigures]
 ) -> dict[str, float]:
     found: dict[str, float] = {}
-    for label, figures in judged.items():
+    for label, figures in {**judged, **robust}.items():
         for name, (split, metric) in FIGURES.items():
             number = value(figures, split, metric)
             if number is not None:
                 found[f"{label}_{name}"] = round(number, 4)
     for method, one in chosen.items():
         found[f"{method}_seconds"] = round(one.seconds, 1)
-    for label, figures in robust.items():
-        for name in ("rouge_l_recall", "leak_rate"):
-            found[f"{label}_{name.removesuffix('_l_recall')}"] = round(measured(figures, "forget", name), 4)
     return found
 
 
@@ -226,6 +241,7 @@ def _config(plan: ConsolidationPlan, given: Material, best: Trained) -> dict[str
     return {
         "quick": plan.is_quick,
         "model": "target_model: SmolLM2-135M-Instruct that learnt 40 TOFU authors, 4 of them to be forgotten",
+        "methods": list(plan.methods or TRIALS),
         "best_method": best.trial.method,
         "trials_at_most": min(plan.trials, MOST_TRIALS),
         "seconds_a_trial_at_most": MOST_SECONDS,

@@ -49,6 +49,10 @@ class Judge:
         """All metrics that need no sampling, paraphrases and attacks too, beside the retain model."""
         return self._report(models, self.given.judging, metrics=(), attacks=None, retain=self.retain())
 
+    def plainly(self, models: Mapping[str, Subject], *, suite: Suite) -> UnlearningReport:
+        """The same without attacked prompts."""
+        return self._report(models, suite, metrics=(), attacks=(), retain=self.retain())
+
     def _report(
         self,
         models: Mapping[str, Subject],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
@@ -14,21 +16,26 @@ from benchmarks.consolidation.bench import ConsolidationPlan, measure
 from benchmarks.consolidation.plot import plot
 from benchmarks.consolidation.table import table
 from benchmarks.consolidation.trials import MOST_TRIALS, TRIALS
+from finetune.cli.exits import STOPPED, Stopped
 from finetune.errors import FinetuneError, unknown_name
 
-_QUICK = {"methods": ("npo",), "trials": 1, "seeds": 1, "max_steps": 2, "limit": 4, "adversarial": 8}
+_QUICK: Final = ConsolidationPlan(
+    work=Path("quick"), methods=("npo",), trials=1, seeds=1, max_steps=2, limit=4, adversarial=8
+)
 
 
 def carry_out(
     *, out: Path, picture: Path | None, quick: bool, methods: tuple[str, ...], trials: int | None, work: Path
 ) -> str:
-    """Measure, write, draw; gives the table. Ends the program with 1 where it fails, 2 for bad input."""
+    """Measure, write, draw; gives the table. Ends the program with 1 where it fails, 2 for bad input, 130 where
+    it is stopped."""
     for name in methods:
         if name not in TRIALS:
             raise click.UsageError(str(unknown_name("method", name, TRIALS)))
-    chosen = ConsolidationPlan(work=work, methods=methods, trials=trials or MOST_TRIALS)
     if quick:
-        chosen = ConsolidationPlan(work=work / "quick", **_QUICK)  # type: ignore[arg-type] # one literal for all fields
+        chosen = replace(_QUICK, work=work / "quick", methods=methods or _QUICK.methods, trials=trials or _QUICK.trials)
+    else:
+        chosen = ConsolidationPlan(work=work, methods=methods, trials=trials or MOST_TRIALS)
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -52,8 +59,7 @@ def carry_out(
             click.echo(f"The measurement failed: {error}", err=True)
             sys.exit(1)
         except KeyboardInterrupt:
-            click.echo("Stopped; the same command goes on from here.", err=True)
-            sys.exit(1)
+            raise Stopped(STOPPED) from None
     report.write(result, out)
     if picture:
         plot(result, picture)

@@ -2,7 +2,8 @@
 
     python -m benchmarks.consolidation.table RESULT.json [--check]
 
-Figures are from the result alone; a figure that was not measured is an empty cell.
+Figures are from the result alone; a figure that was not measured is an empty cell. A result of some methods or of a
+quick run is not put into the README.
 """
 
 from __future__ import annotations
@@ -90,8 +91,13 @@ def _cell(figures: Mapping[str, float], label: str, ending: str) -> str:
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the table is another.")
 def main(*, result: Path, check: bool) -> None:
     """Put the methods and the figures of RESULT into finetune/README.md."""
+    found = report.read(result)
+    missing = sorted({*LOSSES, *RECIPES} - set(methods_of(found.figures)))
+    if missing or found.config.get("quick"):
+        lacks = f"lacks {', '.join(missing)}" if missing else "is of a quick run"
+        raise click.UsageError(f"{result} {lacks}; the README shows whole results only.")
     before = README.read_text(encoding="utf-8")
-    after = with_table(before, f"{described()}\n\n{table(report.read(result))}")
+    after = with_table(before, f"{described()}\n\n{table(found)}")
     if check:
         sys.exit(before != after)
     write_whole(README, after.encode())

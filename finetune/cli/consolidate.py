@@ -42,7 +42,7 @@ from finetune.training.processes import is_main_process
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PLACE = click.Path(path_type=Path)
 _METHODS = "\n".join(methods_shown())
-_AS_IT_DID_BEST = ", ".join(
+_BY_DEFAULT = ", ".join(
     f"{name} {value:g}"
     for name, value in {
         **default_method.HYPER_PARAMETERS,
@@ -61,7 +61,7 @@ _AS_IT_DID_BEST = ", ".join(
 @click.option(
     "--method",
     metavar="NAME",
-    help=f"How it is made to forget; see below. Default: {default_method.METHOD}, as it did best: {_AS_IT_DID_BEST}.",
+    help=f"How it is made to forget; see below. Default: {default_method.METHOD} with {_BY_DEFAULT}.",
 )
 @click.option("--entries", type=_PLACE, metavar="E.jsonl", help="What is to be forgotten: forget entries, one a line.")
 @click.option("--suite", type=_PLACE, metavar="DIR", help="Or a suite's folder, with texts to forget and to keep.")
@@ -70,10 +70,18 @@ _AS_IT_DID_BEST = ", ".join(
 )
 @click.option("--set", "hyper_parameters", multiple=True, metavar="NAME=VALUE", help="Of the method; repeatable.")
 @click.option("--plan", type=_FILE, metavar="FILE", help="Training plan (YAML or JSON). The options below beat it.")
-@click.option("--learning-rate", type=float, help="Greatest; some 1e-4 for LoRA (default), 1e-5 for full weights.")
+@click.option(
+    "--learning-rate",
+    type=float,
+    help=f"Greatest. Default: 1e-4, without --method {default_method.PLAN['learning_rate']:g}; full weights want 1e-5.",
+)
 @click.option("--epochs", type=int, help="Passes over what is to be forgotten. Default: 5.")
 @click.option("--max-steps", type=int, help="Most steps of the optimiser.")
-@click.option("--batch-size", type=int, help="Texts to forget in a forward pass. Default: 4.")
+@click.option(
+    "--batch-size",
+    type=int,
+    help=f"Texts to forget in a forward pass. Default: 4, without --method {default_method.PLAN['batch_size']}.",
+)
 @click.option("--retain-per-forget", type=int, metavar="N", help="Texts to keep with each of them. Default: 1.")
 @click.option("--accumulation", type=int, help="Forward passes in a step. Default: 1.")
 @click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, a third slower.")
@@ -87,7 +95,15 @@ _AS_IT_DID_BEST = ", ".join(
 )
 @click.option("--seed", type=int, help="Of all that is drawn. Default: 0.")
 @click.option(
-    "--edit-scale", type=float, help="Share of the edit to keep: below 1 forgets less, keeps more. Default: 1."
+    "--edit-scale",
+    type=float,
+    help=f"Share of the edit kept: below 1 forgets less. Default: 1, without --method {default_method.EDIT_SCALE}.",
+)
+@click.option(
+    "--stop-probability",
+    type=float,
+    metavar="P",
+    help="Stop after an epoch in which what is to be forgotten has become as unlikely as P by token.",
 )
 @click.option("--retain", type=_PLACE, metavar="FILE_or_DIR", help="Texts to keep. Default: the suite's own.")
 @click.option(
@@ -132,7 +148,7 @@ def command(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **given: Any
     if not is_main_process():
         return
     if not as_json:
-        show_run(result, model=options.model, suite=options.suite)
+        show_run(result, model=options.model, suite=options.suite, is_judged=options.judge is not None)
     report = _judged(options, request, result)
     if as_json:
         _print_json(result, report)

@@ -28,6 +28,11 @@ def read_entries(path: Path) -> list[ForgetEntry]:
         if name in found:
             what = f"the id '{name}'" if entry.id else "the same entry"
             raise row.wrong(f"{what} stands in an earlier line; leave one of them out, or give each its own id")
+        if not (entry.facts or entry.description or entry.documents or entry.exemplars):
+            raise row.wrong(
+                "the entry holds nothing to forget; give it facts, a description or documents, or exemplars that the model "
+                "answers itself"
+            )
         found[name] = entry.model_copy(update={"id": name})
     if not found:
         raise InvalidData(f"{path} holds no entry; write one JSON object a line, each with at least a name.")

@@ -1,4 +1,5 @@
-"""How a command ends where it does not succeed: exit code 2 for bad input, 1 for work that failed, told in one line.
+"""How a command ends where it does not succeed: exit code 2 for bad input, 1 for work that failed, 130 where the user
+stopped it, told in one line.
 
 It knows errors, not commands. Errors become click's, so that whoever runs a command sees the code.
 """
@@ -24,6 +25,12 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+class Stopped(click.ClickException):
+    """The user broke off; exit code 130, as shells have it."""
+
+    exit_code = 130
+
+
 class CommandFailed(click.ClickException):
     """The command ran and did not succeed; exit code 1."""
 
@@ -38,4 +45,4 @@ def told(*, stopped: str = STOPPED) -> Iterator[None]:
     except FinetuneError as error:
         raise (CommandFailed if isinstance(error, _FAILED) else BadInput)(str(error)) from None
     except KeyboardInterrupt:
-        raise BadInput(stopped) from None
+        raise Stopped(stopped) from None

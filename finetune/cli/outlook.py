@@ -27,9 +27,10 @@ State = Literal["new", "goes on", "done"]
 class Outlook(BaseModel):
     """What a run would do; None: not known before the model has answered.
 
-    `training` counts texts by part, `questions` by split. If it `is_draft`, the model's own answers make more of them:
-    `generated` texts to keep, of which some are asked instead, questions, and more to forget if `forget_is_least`. `steps`
-    are those of each stage if the method `has_stages`. `needed_bytes` is estimated, part by part.
+    `training` counts texts by part, `left_out` those to keep that are none, `questions` by split. If it `is_draft`, the
+    model's own answers make more of them: `generated` texts to keep, of which some are asked instead, questions, and more
+    to forget if `forget_is_least`. `steps` are those of each stage if the method `has_stages`. `needed_bytes` is
+    estimated, part by part.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Outlook(BaseModel):
     out: Path
     training: dict[str, int]
     generated: int
+    left_out: int
     questions: dict[str, int]
     is_draft: bool
     forget_is_least: bool
@@ -67,6 +69,7 @@ def outlook_of(request: RunRequest, free_memory: FreeMemory) -> Outlook:
         out=request.out,
         training={name: len(texts) for name, texts in parts.items() if name in wanted},
         generated=request.retain_generated,
+        left_out=draft.left_out,
         questions=dict(Counter(one.split for one in draft.questions)),
         is_draft=draft.is_draft,
         forget_is_least=draft.is_draft and any(entry.exemplars for entry in request.entries),

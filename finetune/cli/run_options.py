@@ -17,7 +17,7 @@ from finetune.cli.plan_file import read_plan_values
 from finetune.cli.typed_values import hyper_parameters
 from finetune.consolidation import default_method
 from finetune.consolidation.base_model import base_of
-from finetune.consolidation.request import SAVE_EVERY_STEPS, RunRequest
+from finetune.consolidation.request import SAVE_EVERY_STEPS, SAVE_EVERY_STEPS_OF_WEIGHTS, RunRequest
 from finetune.data.tokens import prompt_tokens
 from finetune.errors import InvalidData, InvalidPlan
 from finetune.evaluation.suites import read_suite
@@ -52,6 +52,7 @@ class RunOptions:
     dtype: str | None
     seed: int | None
     edit_scale: float | None
+    stop_probability: float | None
     retain: Path | None
     retain_generated: int | None
     training_paraphrases: int | None
@@ -82,6 +83,7 @@ def request_of(given: RunOptions) -> RunRequest:
         training_paraphrases=given.training_paraphrases or 0,
         max_tokens=given.max_tokens,
         edit_scale=_edit_scale(given),
+        stop_probability=given.stop_probability,
         saved_as=given.saved_as,
     )
     if given.judge is not None:
@@ -94,8 +96,9 @@ def plan_of(given: RunOptions) -> TrainingPlan:
     trained as the default method does best. Raises `InvalidPlan`."""
     in_file = read_plan_values(given.plan) if given.plan is not None else {}
     where = _where(given, in_file.get("where")) or in_file.get("where")
-    values: dict[str, Any] = {"save_every_steps": SAVE_EVERY_STEPS}
-    if given.method is None and _is_adapter(where):
+    is_adapter = _is_adapter(where)
+    values: dict[str, Any] = {"save_every_steps": SAVE_EVERY_STEPS if is_adapter else SAVE_EVERY_STEPS_OF_WEIGHTS}
+    if given.method is None and is_adapter:
         values |= default_method.PLAN
     values |= in_file
     named = {

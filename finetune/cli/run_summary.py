@@ -6,7 +6,7 @@ It does not know how runs come about.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,8 @@ _VLLM_RANK: Final = 16
 _GIB: Final = 1024**3
 
 
-def show_run(result: RunResult, *, model: str, suite: Path | None) -> None:
-    """A finished run. `model` is the name that the user gave."""
+def show_run(result: RunResult, *, model: str, suite: Path | None, is_judged: bool) -> None:
+    """A finished run. `model` is the name that the user gave; `is_judged`: a judgement follows."""
     manifest, measures = result.manifest, result.manifest.measures
     counts = {part: card.count for part, card in manifest.data.training.items()}
     pace = f", {measures.tokens_per_s:.0f} tokens/s" if measures.tokens_per_s is not None else ""
@@ -32,7 +32,7 @@ def show_run(result: RunResult, *, model: str, suite: Path | None) -> None:
     _show_rows(
         {
             "method": f"{manifest.method} ({manifest.paper})",
-            "texts": _counted(counts),
+            "texts": _counted(counts) + _left_out(sum(manifest.data.left_out.values())),
             "steps": f"{measures.training_steps} in {measures.training_s:.1f} s{pace}{resumed}",
             "seconds": f"{measures.run_s:.1f} in all",
             "peak memory": ", ".join(f"{shown_bytes(size)} ({where})" for size, where in memory if size is not None)
@@ -41,8 +41,9 @@ def show_run(result: RunResult, *, model: str, suite: Path | None) -> None:
         }
     )
     click.echo()
-    for line in next_steps(result, model=model, suite=suite):
-        click.echo(line)
+    if not is_judged:
+        click.echo(f"Judge it: {judged_by(result, model=model, suite=suite)}")
+    click.echo(f"Serve it: {served_by(result)}")
 
 
 def show_outlook(outlook: Outlook) -> None:
@@ -55,14 +56,14 @@ def show_outlook(outlook: Outlook) -> None:
     needed, free = "not known before the model has answered", "not known"
     if outlook.needed_bytes is not None:
         parts = ", ".join(f"{name} {shown_bytes(n)}" for name, n in outlook.needed_bytes.items() if name != "total")
-        needed = f"about {shown_bytes(outlook.needed_bytes['total'])} ({parts})"
+        needed = f"about {shown_bytes(outlook.needed_bytes['total'])} ({parts}) beside the program itself"
     if outlook.free_bytes is not None:
         free = shown_bytes(outlook.free_bytes)
     states = {"new": "would begin", "goes on": "would go on from a checkpoint", "done": "is done already"}
     _show_rows(
         {
             "method": outlook.method,
-            "texts": f"{least}{_counted(outlook.training)}{own}",
+            "texts": f"{least}{_counted(outlook.training)}{own}{_left_out(outlook.left_out)}",
             "questions": f"{'at least ' if outlook.is_draft else ''}{_counted(outlook.questions)}",
             "steps": steps,
             "memory": f"{needed}; free on {outlook.device}: {free}",
@@ -72,12 +73,12 @@ def show_outlook(outlook: Outlook) -> None:
     click.echo("\nNothing was written.")
 
 
-def next_steps(result: RunResult, *, model: str, suite: Path | None) -> Sequence[str]:
-    """How to judge the weights, and how to serve them: a line each."""
-    manifest, label = result.manifest, result.manifest.method
-    edited = f"--{'adapter' if manifest.form == 'adapter' else 'merged'} {_word(f'{label}={result.weights}')}"
-    judge = f"expunge eval unlearning --suite {_word(str(suite)) if suite else 'DIR'} --model {_word(model)} {edited}"
-    return (f"Judge it: {judge} --out R.json", f"Serve it: {_served(result, label)}")
+def judged_by(result: RunResult, *, model: str, suite: Path | None) -> str:
+    """The command that judges the weights; a suite of the user's own where the run had none."""
+    form = "adapter" if result.manifest.form == "adapter" else "merged"
+    edited = _word(f"{result.manifest.method}={result.weights}")
+    asked = _word(str(suite)) if suite else "DIR"
+    return f"expunge eval unlearning --suite {asked} --model {_word(model)} --{form} {edited} --out R.json"
 
 
 def shown_bytes(size: int) -> str:
@@ -85,7 +86,8 @@ def shown_bytes(size: int) -> str:
     return f"{size / _GIB:.2f} GiB" if size >= _GIB / 10 else f"{size / 1024**2:.1f} MiB"
 
 
-def _served(result: RunResult, label: str) -> str:
+def served_by(result: RunResult) -> str:
+    """The command that serves the weights."""
     where = result.manifest.plan.where
     if not isinstance(where, LoraAdapter):
         return f"vllm serve {_word(str(result.weights))}"
@@ -93,7 +95,7 @@ def _served(result: RunResult, label: str) -> str:
     if rank is None:
         return f"vLLM takes adapters up to rank {_VLLM_RANKS[-1]}, and this one has {where.rank}; merge it first"
     greatest = f"--max-lora-rank {rank} " if rank > _VLLM_RANK else ""
-    adapter = _word(f"{label}={result.weights}")
+    adapter = _word(f"{result.manifest.method}={result.weights}")
     return f"vllm serve {_word(result.manifest.base.name)} --enable-lora {greatest}--lora-modules {adapter}"
 
 
@@ -103,6 +105,10 @@ def _word(text: str) -> str:
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+
+
+def _left_out(count: int) -> str:
+    return f"; {count} left out that name or tell what is to be forgotten, stand twice, or say nothing" if count else ""
 
 
 def _show_rows(rows: Mapping[str, str]) -> None:

@@ -55,6 +55,7 @@ class Manifest(_Record):
     plan: TrainingPlan
     seed: int
     edit_scale: float = 1.0
+    stop_probability: float | None = None
     base: BaseRecord
     entries: dict[str, EntryRecord]
     data: DataCard

@@ -15,12 +15,14 @@ from finetune.data.retain_set import ordinary_prompts
 from finetune.data.tokens import MAX_TOKENS
 from finetune.errors import InvalidData, InvalidPlan
 from finetune.evaluation.suites import Suite
-from finetune.methods.language import EDITS, LossMethod, Need, Recipe, make_method
+from finetune.methods.language import EDITS, RECIPES, LossMethod, Need, Recipe, make_method
 from finetune.settings import TrainingPlan
 from finetune.training.model_files import Dtype
 from retrieval.entry import ForgetEntry, MemoryEdit
 
-SAVE_EVERY_STEPS = 50
+SAVE_EVERY_STEPS = 10
+"""Of an adapter: some 60 MB for a model of 135 million weights."""
+SAVE_EVERY_STEPS_OF_WEIGHTS = 50
 
 _GREATEST = 1e6
 """Of the plan's numbers. Beyond sense by far, and what JSON (no infinity) and the optimiser can take."""
@@ -35,8 +37,9 @@ class RunRequest:
     prompts. Of texts that are not a suite's `held_out_share` is not trained on.
     `alternatives` are other answers, for methods that read any; none for the shipped ones. `training_paraphrases` of each
     question are trained on too. A `seed` takes the place of the plan's. Of the change that a method makes `edit_scale` is
-    kept (Wortsman et al. 2022, arXiv:2109.01903): below 1 forgets less and keeps more. Weights are written in the type that
-    they were trained in unless `saved_as`.
+    kept (Wortsman et al. 2022, arXiv:2109.01903): below 1 forgets less and keeps more. Training ends early, after an epoch
+    in which what is to be forgotten has become as unlikely as `stop_probability` or less, by token. Weights are written in
+    the type that they were trained in unless `saved_as`.
     """
 
     base: str | Path
@@ -56,6 +59,7 @@ class RunRequest:
     max_tokens: int = MAX_TOKENS
     seed: int | None = None
     edit_scale: float = 1.0
+    stop_probability: float | None = None
     saved_as: Dtype | None = None
 
     @property
@@ -99,6 +103,13 @@ def _check_numbers(request: RunRequest) -> None:
     if not 0 < request.edit_scale <= _GREATEST:
         raise InvalidPlan(
             f"edit_scale is {request.edit_scale}; give more than 0, and 1 for the edit as it was trained."
+        )
+    if request.stop_probability is not None and not 0 < request.stop_probability < 1:
+        raise InvalidPlan(f"stop_probability is {request.stop_probability}; give more than 0 and less than 1.")
+    if request.stop_probability is not None and request.method in RECIPES:
+        raise InvalidPlan(
+            f"'{request.method}' has stages, the first of which learns what is to be forgotten; it cannot be stopped by "
+            "its probability. Leave stop_probability out, or give fewer epochs."
         )
     if request.training_paraphrases < 0:
         raise InvalidPlan(f"training_paraphrases is {request.training_paraphrases}; give 0 or more.")

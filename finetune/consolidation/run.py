@@ -126,6 +126,7 @@ def run(
         request.training_plan,
         needs=checked.method.needs,
         checkpoints=checked.folder.checkpoints,
+        on_step=lambda report: _is_forgotten(trainer, report, request.stop_probability),
         progress=count,
         free_memory=free_memory,
         accelerator=accelerator,
@@ -176,6 +177,7 @@ def _work(
         "longest sequence": str(request.max_tokens),
         "type of written weights": str(request.saved_as),
         **({"scale of the edit": str(request.edit_scale)} if request.edit_scale != 1 else {}),
+        **({"where it stops": str(request.stop_probability)} if request.stop_probability is not None else {}),
         **({"number of processes": str(processes)} if processes > 1 else {}),  # each takes its share of a larger step
     }
 
@@ -234,6 +236,10 @@ def _carried_out(
         return cast("Manifest", from_main(accelerator, manifest))
 
 
+def _is_forgotten(trainer: Trainer, report: StepReport, probability: float | None) -> bool:
+    return probability is not None and report.ends_epoch and trainer.forget_probability() <= probability
+
+
 def _scale_edit(trainer: Trainer, scale: float) -> None:
     """theta_0 + scale (theta - theta_0). All processes must ask for it."""
     edited = trainer.weights()
@@ -260,6 +266,7 @@ def _manifest(checked: CheckedRun, texts: RunTexts, measures: Measures) -> Manif
         plan=request.training_plan,
         seed=request.training_plan.seed,
         edit_scale=request.edit_scale,
+        stop_probability=request.stop_probability,
         base=checked.base.record,
         entries={
             entry.id: EntryRecord(revision=request.revisions.get(entry.id), fingerprint=entry.fingerprint())

@@ -15,13 +15,15 @@ from finetune.data.data_card import DataCard, data_card
 from finetune.data.forget_set import forget_sets
 from finetune.data.leakage import check_run
 from finetune.data.qa import Question, paraphrases_of
-from finetune.data.retain_set import RetainSet, corpus_retain, generated_retain, held_out
+from finetune.data.retain_set import RetainSet, corpus_retain, generated_retain, held_out, telling_phrases
 from finetune.data.training_text import TrainingText
 from finetune.data.whole_files import content_sha256
 from finetune.evaluation.attacks import rephrased, shifted
 from finetune.evaluation.suites import Suite
 from finetune.methods.language import Need
 from retrieval.entry import ForgetEntry
+
+LEFT_OUT = "retain texts that name or tell what is to be forgotten, stand twice, or say nothing"
 
 Answers = Callable[[Sequence[str]], Sequence[str]]
 
@@ -58,7 +60,7 @@ class RunTexts:
             evaluation=self.questions,
             entries=request.covered,
             sources=sources,
-            left_out={"retain texts that name what is to be forgotten, stand twice, or say nothing": self.left_out},
+            left_out={LEFT_OUT: self.left_out},
         )
 
     def fingerprint(self) -> str:
@@ -165,7 +167,7 @@ def _retain(request: RunRequest, asked: _Asked) -> tuple[Sequence[TrainingText],
 
 def _retain_given(request: RunRequest, suite: Suite | None) -> Iterator[RetainSet]:
     if request.retain is not None:
-        yield corpus_retain(request.retain, names=_names(request))
+        yield corpus_retain(request.retain, phrases=telling_phrases(request.covered))
     elif suite is not None and suite.retain_texts:
         yield RetainSet(texts=suite.retain_texts, source=f"suite {suite.name}", left_out=suite.left_out)
 
@@ -175,8 +177,6 @@ def _retain_generated(request: RunRequest, asked: _Asked) -> Iterator[RetainSet]
         asked.in_vain = True
     elif request.retain_generated:
         seed = request.training_plan.seed
-        yield generated_retain(asked, count=request.retain_generated, seed=seed, names=_names(request))
-
-
-def _names(request: RunRequest) -> list[str]:
-    return [name for entry in request.covered for name in entry.names]
+        yield generated_retain(
+            asked, count=request.retain_generated, seed=seed, phrases=telling_phrases(request.covered)
+        )

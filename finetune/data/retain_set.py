@@ -1,7 +1,7 @@
 """What a model must keep: texts of the operator's own, or the model's own answers to ordinary prompts.
 
-Texts that name what is to be forgotten would teach it anew; they are left out and counted. A part is held out to be
-asked afterwards and never trained on. It does not know models: one that answers prompts is injected.
+Texts that name what is to be forgotten, or tell a fact of it, would teach it anew; they are left out and counted. A part is
+held out to be asked afterwards and never trained on. It does not know models: one that answers prompts is injected.
 """
 
 from __future__ import annotations
@@ -18,18 +18,28 @@ from finetune.data.qa import Question
 from finetune.data.rows import READABLE, Row, rows_of
 from finetune.data.training_text import TrainingText
 from finetune.errors import InvalidData
+from retrieval.entry import ForgetEntry
 
 _FEWEST_WORDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetainSet:
-    """Texts to keep, where they come from, and how many were left out: those that name what is to be forgotten,
-    stand twice or say nothing."""
+    """Texts to keep, where they come from, and how many were left out: those that name or tell what is to be
+    forgotten, stand twice or say nothing."""
 
     texts: tuple[TrainingText, ...]
     source: str
     left_out: int = 0
+
+
+def telling_phrases(entries: Iterable[ForgetEntry]) -> list[str]:
+    """What no text to keep may hold: the entries' names, and their facts' answers of three words and more."""
+    found: list[str] = []
+    for entry in entries:
+        answers = [fact.answer for fact in entry.facts]
+        found += [*entry.names, *(answer for answer in answers if len(answer.split()) >= _FEWEST_WORDS)]
+    return found
 
 
 @cache
@@ -39,7 +49,7 @@ def ordinary_prompts() -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line.strip())
 
 
-def corpus_retain(path: Path, *, names: Iterable[str] = ()) -> RetainSet:
+def corpus_retain(path: Path, *, phrases: Iterable[str] = ()) -> RetainSet:
     """The texts of a file or of all readable files in a folder: rows with `text`, `prompt` and `text`, or `question` and
     `answer`; a `.txt` file is one text. Raises `InvalidData` if nothing is left."""
     if not path.exists():
@@ -52,11 +62,11 @@ def corpus_retain(path: Path, *, names: Iterable[str] = ()) -> RetainSet:
         for one, name in named.items()
         for number, row in enumerate(rows_of(one), start=1)
     ]
-    return _kept(texts, names, source=f"corpus {path.name}")
+    return _kept(texts, phrases, source=f"corpus {path.name}")
 
 
 def generated_retain(
-    generate: Callable[[Sequence[str]], Sequence[str]], *, count: int, seed: int, names: Iterable[str] = ()
+    generate: Callable[[Sequence[str]], Sequence[str]], *, count: int, seed: int, phrases: Iterable[str] = ()
 ) -> RetainSet:
     """The model's own answers to `count` of the shipped prompts. Empty answers are left out too."""
     prompts = ordinary_prompts()
@@ -74,7 +84,7 @@ def generated_retain(
         for place, prompt, answer in zip(places, chosen, answers, strict=True)
         if len(answer.split()) >= _FEWEST_WORDS
     ]
-    kept = _kept(texts, names, source="the model's own answers to ordinary prompts")
+    kept = _kept(texts, phrases, source="the model's own answers to ordinary prompts")
     return RetainSet(texts=kept.texts, source=kept.source, left_out=count - len(kept.texts))
 
 
@@ -103,13 +113,13 @@ def _text(row: Row, name: str) -> TrainingText:
     return TrainingText(id=name, prompt=row.optional_text("prompt") or "", text=row.text("text"))
 
 
-def _kept(texts: Sequence[TrainingText], names: Iterable[str], *, source: str) -> RetainSet:
-    """Each text once, without those that name what is to be forgotten."""
+def _kept(texts: Sequence[TrainingText], phrases: Iterable[str], *, source: str) -> RetainSet:
+    """Each text once, without those that hold one of the phrases."""
     once: dict[tuple[str, str], TrainingText] = {}
     for one in texts:
         once.setdefault((one.prompt, one.text), one)
-    naming = set(mentions({one.id: one.whole for one in once.values()}, names))
-    kept = tuple(one for one in once.values() if one.id not in naming)
+    telling = set(mentions({one.id: one.whole for one in once.values()}, phrases))
+    kept = tuple(one for one in once.values() if one.id not in telling)
     refuse_empty(retain=kept)
     return RetainSet(texts=kept, source=source, left_out=len(texts) - len(kept))
 

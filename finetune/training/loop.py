@@ -45,6 +45,7 @@ from finetune.training.adapter import (
 )
 from finetune.training.checkpoint import Checkpoint, CheckpointFile, model_fingerprint
 from finetune.training.cut_model import filled, forget_gathered, skeleton_of
+from finetune.training.early_stop import token_probability
 from finetune.training.free_memory import free_bytes
 from finetune.training.gradients import gradients
 from finetune.training.memory import Load, ModelSizes, check_fits
@@ -58,7 +59,7 @@ from finetune.training.steps import StepOrder, TrainingData
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
     """What a step came to. `terms` are means without their weights, `loss` is their weighted sum; `tokens` counts all
-    processes' without padding, `grad_norm` is before it is cut."""
+    processes' without padding, `grad_norm` is before it is cut; `ends_epoch`: the forget part was gone through."""
 
     step: int
     steps: int
@@ -69,6 +70,7 @@ class StepReport:
     grad_norm: float
     tokens: int
     step_s: float
+    ends_epoch: bool = False
 
 
 class Trainer:
@@ -144,6 +146,17 @@ class Trainer:
         forget_gathered(self._model)
         write(self._parameters, deltas, add=True)
 
+    def forget_probability(self) -> float:
+        """The `token_probability` of the forget part, for `on_step`. Under a launcher all processes must ask for it."""
+        self._model.eval()
+        return token_probability(
+            self._call,
+            self._data.forget,
+            pad_token=self._data.pad_token,
+            batch_size=self._plan.batch_size,
+            device=self._accelerator.device,
+        )
+
     def reset(self) -> None:
         """Back to the weights before any training."""
         forget_gathered(self._model)
@@ -205,6 +218,7 @@ class Trainer:
             grad_norm=grad_norm,
             tokens=step.tokens,
             step_s=time.perf_counter() - started,
+            ends_epoch=(number + 1) % order.steps_per_epoch == 0,
         )
 
     def _refuse_broken(self, last: StepReport) -> None:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from guardrail import settings as settings_module
 from guardrail.commands.handover import HANDED_OVER, hand_to_finetune
-from guardrail.commands.options import BadInput, CommandFailed, json_option, print_json, print_table
+from guardrail.commands.options import BadInput, CommandFailed, Stopped, json_option, print_json, print_table
 from guardrail.evaluation import detection as judging
 from guardrail.evaluation.figures import DetectionReport
 from guardrail.settings import Settings
@@ -70,7 +70,7 @@ def detection(
         except OSError as error:
             raise BadInput(f"{error.filename or out} cannot be written: {error.strerror}.") from None
         except KeyboardInterrupt:
-            raise BadInput("Stopped; the same command goes on from here.") from None
+            raise Stopped("Stopped; the same command goes on from here.") from None
     if as_json:
         print_json(report.model_dump(mode="json", exclude_none=True))
     else:

@@ -26,6 +26,12 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+class Stopped(click.ClickException):
+    """The user broke off; exit code 130, as shells have it."""
+
+    exit_code = 130
+
+
 class CommandFailed(click.ClickException):
     """The command ran and did not succeed; exit code 1."""
 

@@ -188,7 +188,7 @@ def test_a_stopped_run_says_how_it_goes_on(suite: Path, tmp_path: Path, monkeypa
 
     monkeypatch.setattr("finetune.cli.unlearning.evaluate", stopped)
     result = run("--suite", suite, "--endpoint", "proxy=http://127.0.0.1:9/v1", "--out", tmp_path / "r.json")
-    assert (result.exit_code, result.stderr) == (2, "Error: Stopped; the same command goes on from here.\n")
+    assert (result.exit_code, result.stderr) == (130, "Error: Stopped; the same command goes on from here.\n")
 
 
 def test_the_help_names_metrics_and_attacks() -> None:

@@ -154,7 +154,7 @@ def test_a_broken_checkpoint_is_told_with_the_mend(places: dict[str, str], monke
     given = [places.get(word, word) for word in (*RUN, "--out", "OUT", "--plan", str(plan))]
     with monkeypatch.context() as patch:
         stop_after(1, patch)
-        assert consolidate(*given, *QUICK).exit_code == 2
+        assert consolidate(*given, *QUICK).exit_code == 130
     (checkpoint,) = Path(places["OUT"]).rglob("*.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-200])
     result = consolidate(*given, *QUICK)

@@ -45,6 +45,8 @@ NOWHERE = {"kind": "modules", "patterns": [r".*\.down_prol"]}
         ({"retain": None}, InvalidData, "'npo' needs texts to keep and there are none.*give a corpus"),
         ({"edit_scale": 0.0}, InvalidPlan, "edit_scale is 0.0; give more than 0"),
         ({"edit_scale": math.nan}, InvalidPlan, "edit_scale is nan; give more than 0"),
+        ({"stop_probability": 1.0}, InvalidPlan, r"stop_probability is 1\.0; give more than 0 and less than 1"),
+        ({"stop_probability": 0.2, "method": "task_vector"}, InvalidPlan, "'task_vector' has stages"),
         ({"retain_generated": -1}, InvalidPlan, "-1 generated texts to keep.*give 0 to"),
         ({"retain": Path("nowhere.jsonl")}, InvalidData, r"nowhere\.jsonl does not exist"),
         ({"base": Path("nowhere")}, ModelUnsuitable, "nowhere is no folder"),
@@ -62,9 +64,9 @@ def test_a_request_that_does_not_fit_together_is_refused(
 
 
 def test_texts_to_keep_that_hold_what_is_to_be_forgotten_are_refused(base: Path, tmp_path: Path) -> None:
-    fact = ENTRIES[0].facts[0]
+    fact = Fact(question=ENTRIES[0].facts[0].question, answer="near Tarn")
     corpus = save_corpus(tmp_path / "overlapping", [*RETAIN, (fact.question.upper(), fact.answer)])
-    # Under another name the text is not simply left out as one that names the entry.
+    # Under another name and with a short answer the text is not simply left out as one that tells of the entry.
     hidden = ForgetEntry(id="hidden", name="Somebody Else", facts=(fact,))
     wanted = request(base, tmp_path, entries=(hidden,), retain=corpus, held_out_share=0.0)
     with pytest.raises(InvalidData, match=r"forget set overlaps with the retain set.*Take these texts out"):

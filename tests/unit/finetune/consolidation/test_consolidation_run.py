@@ -13,6 +13,7 @@ from finetune.consolidation.manifest import read_manifest
 from finetune.data.qa import Question
 from finetune.errors import CheckpointBroken
 from finetune.evaluation.suites import Suite
+from finetune.training.loop import StepReport
 from finetune.training.model_files import load_model, load_tokenizer, merged, with_adapter
 from retrieval.entry import ForgetEntry
 from tests.unit.finetune.consolidation.tiny_run import (
@@ -77,6 +78,25 @@ def test_half_of_an_edit_lies_in_the_middle_between_the_model_before_and_the_who
     assert any((whole[name] - before[name]).abs().max() > 0.01 for name in before)
     for name in before:
         assert torch.allclose(half[name], (before[name] + whole[name]) / 2, atol=1e-6), name
+
+
+def test_a_run_ends_after_the_epoch_in_which_what_is_to_be_forgotten_is_unlikely_enough(
+    base: Path, tmp_path: Path
+) -> None:
+    def steps(name: str, probability: float | None) -> tuple[int, int]:
+        reports: list[StepReport] = []
+        wanted = request(base, tmp_path, out=tmp_path / name, stop_probability=probability)
+        made = carried_out(wanted, progress=reports.append)
+        assert made.manifest.stop_probability == probability
+        assert reports[-1].ends_epoch
+        return len(reports), reports[-1].steps
+
+    epochs = request(base, tmp_path).plan.epochs
+    assert epochs > 1
+    done, planned = steps("to the end", None)
+    assert done == planned
+    assert steps("at once", 0.99) == (planned // epochs, planned)
+    assert steps("never so unlikely", 1e-30) == (planned, planned)
 
 
 @pytest.mark.parametrize("changes", [{}, TASK_VECTOR], ids=["npo", "task_vector"])
