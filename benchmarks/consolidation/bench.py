@@ -113,7 +113,8 @@ def measure(plan: ConsolidationPlan, tell: Tell) -> report.BenchResult:
     best = _nearest(list(chosen.values()))
     seeds = [bench.trained(replace(best.trial, seed=seed)) for seed in range(1, plan.seeds)]
     judged = bench.judged({**chosen, **{f"{best.trial.method}.seed{one.trial.seed}": one for one in seeds}})
-    robust = {**bench.robust(chosen), **bench.robust_best(best)}
+    others = {method: one for method, one in chosen.items() if one is not best}
+    robust = {**bench.robust(others), **bench.robust_best(best)}
     figures = _figures(judged, chosen, robust)
     cost = cost_of_an_entry(judge, tell, max_steps=plan.max_steps)
     return report.BenchResult(

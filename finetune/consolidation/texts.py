@@ -15,7 +15,7 @@ from finetune.data.data_card import DataCard, data_card
 from finetune.data.forget_set import forget_sets
 from finetune.data.leakage import check_run
 from finetune.data.qa import Question, paraphrases_of
-from finetune.data.retain_set import RetainSet, corpus_retain, generated_retain, held_out, telling_phrases
+from finetune.data.retain_set import RetainSet, corpus_retain, generated_retain, held_out, telling_answers
 from finetune.data.training_text import TrainingText
 from finetune.data.whole_files import content_sha256
 from finetune.evaluation.attacks import rephrased, shifted
@@ -147,7 +147,7 @@ def _needs_a_model(entry: ForgetEntry, request: RunRequest) -> bool:
 
 
 def _retain(request: RunRequest, asked: _Asked) -> tuple[Sequence[TrainingText], RetainSet | None, Sequence[Question]]:
-    """All texts to keep, those of them that are trained on, and questions made of the others."""
+    """All texts that were given to keep, those of them that are trained on, and questions made of others."""
     suite = request.suite if request.retain is None else None
     sets = [*_retain_given(request, suite), *_retain_generated(request, asked)]
     if not sets:
@@ -157,17 +157,18 @@ def _retain(request: RunRequest, asked: _Asked) -> tuple[Sequence[TrainingText],
         source=" and ".join(one.source for one in sets),
         left_out=sum(one.left_out for one in sets),
     )
+    given = (*whole.texts, *(text for one in sets for text in one.telling))
     is_suites = suite is not None and bool(suite.retain_texts)
     waits = asked.is_silent and request.retain_generated > 0
     if not request.held_out_share or is_suites or waits:
-        return whole.texts, whole, ()
+        return given, whole, ()
     training, held = held_out(whole, share=request.held_out_share, seed=request.training_plan.seed)
-    return whole.texts, replace(whole, texts=tuple(training)), held
+    return given, replace(whole, texts=tuple(training)), held
 
 
 def _retain_given(request: RunRequest, suite: Suite | None) -> Iterator[RetainSet]:
     if request.retain is not None:
-        yield corpus_retain(request.retain, phrases=telling_phrases(request.covered))
+        yield corpus_retain(request.retain, names=_names(request), answers=telling_answers(request.covered))
     elif suite is not None and suite.retain_texts:
         yield RetainSet(texts=suite.retain_texts, source=f"suite {suite.name}", left_out=suite.left_out)
 
@@ -177,6 +178,9 @@ def _retain_generated(request: RunRequest, asked: _Asked) -> Iterator[RetainSet]
         asked.in_vain = True
     elif request.retain_generated:
         seed = request.training_plan.seed
-        yield generated_retain(
-            asked, count=request.retain_generated, seed=seed, phrases=telling_phrases(request.covered)
-        )
+        names, answers = _names(request), telling_answers(request.covered)
+        yield generated_retain(asked, count=request.retain_generated, seed=seed, names=names, answers=answers)
+
+
+def _names(request: RunRequest) -> list[str]:
+    return [name for entry in request.covered for name in entry.names]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -26,20 +26,19 @@ _FEWEST_WORDS = 3
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetainSet:
     """Texts to keep, where they come from, and how many were left out: those that name or tell what is to be
-    forgotten, stand twice or say nothing."""
+    forgotten, stand twice or say nothing. `telling` are those of them that tell a fact without a name: such a text may
+    be what is to be forgotten itself, which is refused and not only left out."""
 
     texts: tuple[TrainingText, ...]
     source: str
     left_out: int = 0
+    telling: tuple[TrainingText, ...] = ()
 
 
-def telling_phrases(entries: Iterable[ForgetEntry]) -> list[str]:
-    """What no text to keep may hold: the entries' names, and their facts' answers of three words and more."""
-    found: list[str] = []
-    for entry in entries:
-        answers = [fact.answer for fact in entry.facts]
-        found += [*entry.names, *(answer for answer in answers if len(answer.split()) >= _FEWEST_WORDS)]
-    return found
+def telling_answers(entries: Iterable[ForgetEntry]) -> list[str]:
+    """The answers of the entries' facts that no text to keep may hold: those of three words and more."""
+    answers = (fact.answer for entry in entries for fact in entry.facts)
+    return [answer for answer in answers if len(answer.split()) >= _FEWEST_WORDS]
 
 
 @cache
@@ -49,7 +48,7 @@ def ordinary_prompts() -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line.strip())
 
 
-def corpus_retain(path: Path, *, phrases: Iterable[str] = ()) -> RetainSet:
+def corpus_retain(path: Path, *, names: Iterable[str] = (), answers: Iterable[str] = ()) -> RetainSet:
     """The texts of a file or of all readable files in a folder: rows with `text`, `prompt` and `text`, or `question` and
     `answer`; a `.txt` file is one text. Raises `InvalidData` if nothing is left."""
     if not path.exists():
@@ -62,11 +61,16 @@ def corpus_retain(path: Path, *, phrases: Iterable[str] = ()) -> RetainSet:
         for one, name in named.items()
         for number, row in enumerate(rows_of(one), start=1)
     ]
-    return _kept(texts, phrases, source=f"corpus {path.name}")
+    return _kept(texts, names, answers, source=f"corpus {path.name}")
 
 
 def generated_retain(
-    generate: Callable[[Sequence[str]], Sequence[str]], *, count: int, seed: int, phrases: Iterable[str] = ()
+    generate: Callable[[Sequence[str]], Sequence[str]],
+    *,
+    count: int,
+    seed: int,
+    names: Iterable[str] = (),
+    answers: Iterable[str] = (),
 ) -> RetainSet:
     """The model's own answers to `count` of the shipped prompts. Empty answers are left out too."""
     prompts = ordinary_prompts()
@@ -76,16 +80,16 @@ def generated_retain(
         )
     places = sorted(random.Random(seed).sample(range(len(prompts)), count))
     chosen = [prompts[place] for place in places]
-    answers = generate(chosen)
-    if len(answers) != count:
-        raise InvalidData(f"The model gave {len(answers)} answers to {count} prompts; it must give one for each.")
+    said = generate(chosen)
+    if len(said) != count:
+        raise InvalidData(f"The model gave {len(said)} answers to {count} prompts; it must give one for each.")
     texts = [
         TrainingText(id=f"ordinary-{place}", prompt=prompt, text=answer.strip())
-        for place, prompt, answer in zip(places, chosen, answers, strict=True)
+        for place, prompt, answer in zip(places, chosen, said, strict=True)
         if len(answer.split()) >= _FEWEST_WORDS
     ]
-    kept = _kept(texts, phrases, source="the model's own answers to ordinary prompts")
-    return RetainSet(texts=kept.texts, source=kept.source, left_out=count - len(kept.texts))
+    kept = _kept(texts, names, answers, source="the model's own answers to ordinary prompts")
+    return replace(kept, left_out=count - len(kept.texts), telling=())  # nobody gave these
 
 
 def held_out(retain: RetainSet, *, share: float, seed: int) -> tuple[list[TrainingText], list[Question]]:
@@ -113,15 +117,18 @@ def _text(row: Row, name: str) -> TrainingText:
     return TrainingText(id=name, prompt=row.optional_text("prompt") or "", text=row.text("text"))
 
 
-def _kept(texts: Sequence[TrainingText], phrases: Iterable[str], *, source: str) -> RetainSet:
-    """Each text once, without those that hold one of the phrases."""
+def _kept(texts: Sequence[TrainingText], names: Iterable[str], answers: Iterable[str], *, source: str) -> RetainSet:
+    """Each text once, without those that hold one of the names or answers."""
     once: dict[tuple[str, str], TrainingText] = {}
     for one in texts:
         once.setdefault((one.prompt, one.text), one)
-    telling = set(mentions({one.id: one.whole for one in once.values()}, phrases))
-    kept = tuple(one for one in once.values() if one.id not in telling)
-    refuse_empty(retain=kept)
-    return RetainSet(texts=kept, source=source, left_out=len(texts) - len(kept))
+    naming = set(mentions({one.id: one.whole for one in once.values()}, names))
+    nameless = [one for one in once.values() if one.id not in naming]
+    found = set(mentions({one.id: one.whole for one in nameless}, answers))
+    kept = tuple(one for one in nameless if one.id not in found)
+    telling = tuple(one for one in nameless if one.id in found)
+    refuse_empty(retain=kept or telling)
+    return RetainSet(texts=kept, source=source, left_out=len(texts) - len(kept), telling=telling)
 
 
 def _question(text: TrainingText) -> Question | None:

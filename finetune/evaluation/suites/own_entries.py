@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from finetune.data.forget_set import forget_sets
 from finetune.data.qa import read_questions
-from finetune.data.retain_set import corpus_retain, telling_phrases
+from finetune.data.retain_set import corpus_retain
 from finetune.data.rows import rows_of
 from finetune.errors import InvalidData
 from finetune.evaluation.suites.protocol import Suite, each_once
@@ -38,8 +38,9 @@ class OwnEntries:
         questions = read_questions(folder / "qa.jsonl", entries={entry.id for entry in entries if entry.id})
         telling = [entry for entry in entries if entry.facts or entry.description or entry.documents]
         sets = forget_sets(telling, rephrase=lambda _: (), shift=lambda _: ()) if telling else None
+        names = [name for entry in entries for name in entry.names]
         corpus = folder / "retain.jsonl"
-        retain = corpus_retain(corpus, phrases=telling_phrases(entries)) if corpus.exists() else None
+        retain = corpus_retain(corpus, names=names) if corpus.exists() else None
         return Suite(
             name=folder.name,
             entries=tuple(entries),

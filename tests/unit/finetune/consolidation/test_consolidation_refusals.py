@@ -64,9 +64,9 @@ def test_a_request_that_does_not_fit_together_is_refused(
 
 
 def test_texts_to_keep_that_hold_what_is_to_be_forgotten_are_refused(base: Path, tmp_path: Path) -> None:
-    fact = Fact(question=ENTRIES[0].facts[0].question, answer="near Tarn")
+    fact = ENTRIES[0].facts[0]
     corpus = save_corpus(tmp_path / "overlapping", [*RETAIN, (fact.question.upper(), fact.answer)])
-    # Under another name and with a short answer the text is not simply left out as one that tells of the entry.
+    # Under another name the text is not simply left out as one that names the entry.
     hidden = ForgetEntry(id="hidden", name="Somebody Else", facts=(fact,))
     wanted = request(base, tmp_path, entries=(hidden,), retain=corpus, held_out_share=0.0)
     with pytest.raises(InvalidData, match=r"forget set overlaps with the retain set.*Take these texts out"):

@@ -14,7 +14,7 @@ from finetune.data.retain_set import (
     generated_retain,
     held_out,
     ordinary_prompts,
-    telling_phrases,
+    telling_answers,
 )
 from finetune.data.training_text import TrainingText
 from finetune.errors import InvalidData
@@ -53,19 +53,26 @@ def test_texts_that_name_the_forgotten_are_left_out_and_counted(tmp_path: Path) 
     path = tmp_path / "a.jsonl"
     texts = ["Geese fly south.", "Then MIRA-Quéll came.", "Mira came without Quell."]
     path.write_bytes(b"\n".join(orjson.dumps({"text": text}) for text in texts))
-    found = corpus_retain(path, phrases=["Mira Quell"])
+    found = corpus_retain(path, names=["Mira Quell"])
     assert [one.text for one in found.texts] == [texts[0], texts[2]]
     assert found.left_out == 1
     with pytest.raises(InvalidData, match="Nothing is in the retain set"):
-        corpus_retain(path, phrases=["came", "geese"])
+        corpus_retain(path, names=["came", "geese"])
     with pytest.raises(InvalidData, match="does not exist"):
         corpus_retain(tmp_path / "missing")
 
 
-def test_no_text_to_keep_may_hold_a_name_or_an_answer_of_three_words_and_more() -> None:
+def test_a_text_that_tells_a_fact_without_a_name_is_left_out_but_still_there_to_be_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    texts = ["Geese fly south.", "She lived in a mill near Tarn.", "Mira Quell had a mill."]
+    path.write_bytes(b"\n".join(orjson.dumps({"text": text}) for text in texts))
     facts = (Fact(question="Where?", answer="in a mill near Tarn"), Fact(question="Since when?", answer="May 1911"))
-    entry = ForgetEntry(id="mira", name="Mira Quell", aliases=("the goose woman",), facts=facts)
-    assert telling_phrases([entry]) == ["Mira Quell", "the goose woman", "in a mill near Tarn"]
+    entry = ForgetEntry(id="mira", name="Mira Quell", facts=facts)
+    assert telling_answers([entry]) == ["in a mill near Tarn"]
+    found = corpus_retain(path, names=entry.names, answers=telling_answers([entry]))
+    assert [one.text for one in found.texts] == texts[:1]
+    assert [one.text for one in found.telling] == texts[1:2]
+    assert found.left_out == 2
 
 
 def test_a_text_that_stands_twice_is_kept_once(tmp_path: Path) -> None:
@@ -124,7 +131,7 @@ def test_files_of_one_name_in_two_folders_hide_nothing_from_each_other(tmp_path:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "texts.jsonl").write_bytes(orjson.dumps({"text": text}) + b"\n")
 
-    retain = corpus_retain(tmp_path, phrases=["Odo Brask"])
+    retain = corpus_retain(tmp_path, names=["Odo Brask"])
 
     assert [(one.id, one.text) for one in retain.texts] == [("second/texts.jsonl:1", "Rain falls from clouds.")]
     assert retain.left_out == 1
