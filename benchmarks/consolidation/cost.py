@@ -25,6 +25,7 @@ from benchmarks.consolidation.judging import Judge, measured
 from benchmarks.consolidation.material import Material
 from finetune.consolidation.manifest import read_manifest
 from finetune.consolidation.measures import Measures
+from finetune.data.loading import without_peft_warnings
 from finetune.data.tokens import sequences_of
 from finetune.errors import ModelUnsuitable
 from finetune.evaluation.run import UNTOUCHED
@@ -144,7 +145,8 @@ def _bare(base: Path, data: TrainingData, plan: TrainingPlan) -> float:
         r=plan.where.rank, lora_alpha=plan.where.alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
     loaded: Any = load_model(base)
-    model = get_peft_model(loaded, config).train()
+    with without_peft_warnings():
+        model = get_peft_model(loaded, config).train()
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=plan.learning_rate)
     model.config.use_cache = False
     order = StepOrder(data=data, plan=plan)

@@ -7,6 +7,7 @@ those that show what was kept; paraphrases and attacks are only in `judging`. Te
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,10 +69,22 @@ def material(work: Path, *, limit: int | None = None) -> Material:
         base=merged_model("target", work),
         packaged=resolve(PACKAGED),
         retain_adapter=adapter_of("retain"),
-        choosing=replace(suite, name="reduced-tofu-choosing", questions=(*plain[:limit], *chosen_by[:limit])),
-        judging=replace(suite, name="reduced-tofu", questions=(*plain[:limit], *paraphrased[:limit], *judged[:limit])),
+        choosing=replace(suite, name="reduced-tofu-choosing", questions=_few([*plain, *chosen_by], limit)),
+        judging=replace(suite, name="reduced-tofu", questions=_few([*plain, *paraphrased, *judged], limit)),
         unrelated=tuple(texts_of(_first(general, _UNRELATED))),
     )
+
+
+def _few(questions: Sequence[Question], limit: int | None) -> tuple[Question, ...]:
+    """At most `limit` questions of each kind, in their order."""
+    seen: Counter[tuple[str, str | None]] = Counter()
+    few: list[Question] = []
+    for one in questions:
+        kind = one.split, one.group if one.split == "utility" else None
+        seen[kind] += 1
+        if limit is None or seen[kind] <= limit:
+            few.append(one)
+    return tuple(few)
 
 
 def _dealt(

@@ -20,7 +20,7 @@ from finetune.cli.exits import STOPPED, Stopped
 from finetune.errors import FinetuneError, unknown_name
 
 _QUICK: Final = ConsolidationPlan(
-    work=Path("quick"), methods=("npo",), trials=1, seeds=1, max_steps=2, limit=4, adversarial=8
+    work=Path("quick"), methods=("npo",), trials=1, seeds=1, max_steps=2, limit=2, adversarial=4
 )
 
 

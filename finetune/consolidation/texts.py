@@ -18,6 +18,7 @@ from finetune.data.qa import Question, paraphrases_of
 from finetune.data.retain_set import RetainSet, corpus_retain, generated_retain, held_out, telling_answers
 from finetune.data.training_text import TrainingText
 from finetune.data.whole_files import content_sha256
+from finetune.errors import InvalidData
 from finetune.evaluation.attacks import rephrased, shifted
 from finetune.evaluation.suites import Suite
 from finetune.methods.language import Need
@@ -80,6 +81,10 @@ def texts_of(request: RunRequest, needs: frozenset[Need], answer: Answers | None
     is_draft = answer is None and asked.in_vain
     if forget or not is_draft:
         check_run(forget, whole, questions)
+    if retain is not None and not retain.texts and not is_draft:
+        raise InvalidData(
+            f"All {retain.left_out} texts to keep name what is to be forgotten or tell a fact of it; give other texts."
+        )
     alternative: list[TrainingText] = []
     if Need.ALTERNATIVE in needs:
         alternative = alternatives_for(
@@ -158,6 +163,8 @@ def _retain(request: RunRequest, asked: _Asked) -> tuple[Sequence[TrainingText],
         left_out=sum(one.left_out for one in sets),
     )
     given = (*whole.texts, *(text for one in sets for text in one.telling))
+    if not whole.texts:
+        return given, whole, ()
     is_suites = suite is not None and bool(suite.retain_texts)
     waits = asked.is_silent and request.retain_generated > 0
     if not request.held_out_share or is_suites or waits:

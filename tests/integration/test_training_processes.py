@@ -18,7 +18,7 @@ from finetune.consolidation.manifest import read_manifest
 from finetune.training.model_files import with_adapter
 from tests.architecture.source_tree import ROOT
 from tests.integration.training_world import TRIED
-from tests.unit.finetune.consolidation.tiny_run import save_knowing_model
+from tests.unit.finetune.consolidation.tiny_run import save_corpus, save_knowing_model
 from tests.unit.finetune.training.tiny_training import logits_of, tiny_model
 
 pytestmark = pytest.mark.slow
@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     save_knowing_model(made / "base")
+    save_corpus(made / "corpus")
     torch.set_num_threads(threads)
     return made
 

@@ -73,6 +73,14 @@ def test_texts_to_keep_that_hold_what_is_to_be_forgotten_are_refused(base: Path,
         carried_out(wanted)
 
 
+def test_texts_to_keep_that_all_tell_a_fact_are_refused(base: Path, tmp_path: Path) -> None:
+    told = ENTRIES[0].facts[0].answer
+    corpus = save_corpus(tmp_path / "telling", [("What is near the river?", f"They sat {told} all day.")])
+    wanted = request(base, tmp_path, retain=corpus)
+    with pytest.raises(InvalidData, match="All 1 texts to keep name what is to be forgotten or tell a fact"):
+        carried_out(wanted)
+
+
 def test_a_method_that_needs_other_answers_refuses_texts_without_a_prompt(base: Path, tmp_path: Path) -> None:
     text = TrainingText(id="t", text="Rain falls on the hills all day long.")
     suite = Suite(name="documents", questions=(), forget_texts=(text,))
