@@ -143,3 +143,10 @@ def _package_of(section: str) -> str:
 
 def _shown(source: Source) -> str:
     return str(source.path.relative_to(ROOT))
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports them by their names alone, and stops at the second one of a whole run."""
+    paths = sorted((ROOT / "tests").rglob("test_*.py"))
+    twins = sorted({path.name for path in paths if sum(other.name == path.name for other in paths) > 1})
+    assert twins == []
