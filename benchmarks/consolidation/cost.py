@@ -90,7 +90,7 @@ def cost_of_an_entry(judge: Judge, tell: Callable[[str], object], *, max_steps: 
         models = {UNTOUCHED: judge.untouched(), "entry": judge.edited("entry", out / "adapter")}
         judged = judge.briefly(models, suite=asked)
     tell("cost: steps side by side")
-    ours, bare = _pairs(given)
+    ours, bare = _pairs(given, 1 if max_steps is not None else PAIRS)
     return Cost(
         entry_s=seconds,
         training_s=measures.training_s,
@@ -119,7 +119,7 @@ def _entry(given: Material, entry: ForgetEntry, out: Path, max_steps: int | None
     return seconds, read_manifest(out).measures
 
 
-def _pairs(given: Material) -> tuple[list[float], list[float]]:
+def _pairs(given: Material, pairs: int) -> tuple[list[float], list[float]]:
     """Tokens a second of ours and of bare steps, pair by pair, in changing order."""
     tokenizer = load_tokenizer(given.base)
     texts = given.judging.retain_texts[: _STEPS * _BATCH]
@@ -127,7 +127,7 @@ def _pairs(given: Material) -> tuple[list[float], list[float]]:
     plan = TrainingPlan(where=LoraAdapter(rank=16, alpha=32), batch_size=_BATCH, epochs=1, learning_rate=1e-4)
     ours: list[float] = []
     bare: list[float] = []
-    for pair in range(PAIRS):
+    for pair in range(pairs):
         for one in (_ours, _bare) if pair % 2 else (_bare, _ours):
             (ours if one is _ours else bare).append(one(given.base, data, plan))
     return ours, bare
