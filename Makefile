@@ -27,6 +27,7 @@ VLLM_PORT ?= 8100
 BENCH_OUT ?= benchmarks/results/proxy_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 DETECTION_OUT ?= benchmarks/results/detection_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 CONSOLIDATION_OUT ?= benchmarks/results/consolidation_$(shell nproc)core-cpu_$(shell date +%F).json
+UNLEARNING_OUT ?= benchmarks/results/unlearning_$(shell nproc)core-cpu_$(shell date +%F).json
 REGISTRY_OUT ?= benchmarks/results/registry_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 BENCH_ARGS ?=
 
@@ -35,7 +36,7 @@ export TOKENIZERS_PARALLELISM := false
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo serve vllm vllm-serve test test-slow test-soak check lint format bench bench-detection bench-registry bench-consolidation methods-table knowing-models clean python-ok
+.PHONY: help setup demo serve vllm vllm-serve test test-slow test-soak check lint format bench bench-detection bench-registry bench-consolidation bench-unlearning methods-table knowing-models clean python-ok
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -86,6 +87,9 @@ bench-registry: $(READY)  ## what a million vectors and 10,000 entries cost (BEN
 
 bench-consolidation: $(READY)  ## every unlearning method on a model that knows; hours on two cores, goes on where it stopped
 	$(BIN)/expunge bench consolidation --out $(CONSOLIDATION_OUT) --plot $(CONSOLIDATION_OUT:.json=.png) $(BENCH_ARGS)
+
+bench-unlearning: $(READY)  ## every treatment through the proxy on a model that knows; hours on two cores, goes on where it stopped
+	$(BIN)/expunge bench unlearning --out $(UNLEARNING_OUT) --plot $(UNLEARNING_OUT:.json=.png) $(BENCH_ARGS)
 
 methods-table: $(READY)  ## put the newest consolidation result into finetune/README.md
 	$(BIN)/python -m benchmarks.consolidation.table "$$(ls benchmarks/results/consolidation_*.json | tail -1)"

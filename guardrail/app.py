@@ -6,8 +6,10 @@ one searcher and the backends. It starts no server; `guardrail.server` does.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from guardrail.api.data_plane import DataPlane
@@ -28,8 +30,12 @@ from guardrail.forward import ask_model
 from guardrail.journal import Journal
 from guardrail.memory_builder import MemoryBuilder
 from guardrail.metrics import Metrics
+from guardrail.planning import Planner
+from guardrail.policy import LADDER
 from guardrail.settings import BackendSettings, Settings
-from guardrail.treatments.text import TREATMENTS
+from guardrail.treatments.embeds_in import Corrupt
+from guardrail.treatments.text import CHOOSES, TREATMENTS
+from guardrail.treatments.text.composed import parts_of
 from retrieval.audit_log import AuditWriter
 from retrieval.entry import EntryKind, RegisteredEntry
 from retrieval.follower import Follower
@@ -57,8 +63,10 @@ class Proxy:
         self.follower = Follower(self.registry, self.searcher, only_watch=settings.policy.shadow)
         served = backends or [(one, create(one, cache_dir=settings.retrieval.cache_dir)) for one in settings.backends]
         self.router = Router([(one, Watched(backend, self._backend_failed)) for one, backend in served])
+        self._served = [one for one, _ in served]
+        self._corrupt_of: dict[str, Corrupt] = {}
         names = [backend.name for backend in self.router.backends]
-        self.metrics = Metrics(treatments=TREATMENTS, backends=names)
+        self.metrics = Metrics(treatments=(*TREATMENTS, *LADDER.values()), backends=names)
         self.audit = AuditWriter(self.registry.audit)
         self.memory = MemoryBuilder(self.registry, self.searcher)
         self.elicitation = Elicitation(
@@ -78,6 +86,7 @@ class Proxy:
             searcher=self.searcher,
             cascade=cascade,
             router=self.router,
+            planner=Planner(policy=settings.policy, naming_key=self.registry.naming_key, corrupt_of=self._corrupt_of),
             journal=Journal(settings.audit, self.audit, self.metrics),
         )
         self.authenticator = Authenticator(self.registry, required=settings.auth.required)
@@ -94,10 +103,34 @@ class Proxy:
         await self.follower.start(snapshot or 0)
         for backend in self.router.backends:
             await backend.start()
+        for one in self._served:
+            await self._read_embeddings(one)
         await self.router.refresh()
         if keeps_memory and self._elicits:
             await self.elicitation.start()
         self._gauge()
+
+    async def _read_embeddings(self, backend: BackendSettings) -> None:
+        """Open the served model's input embeddings, where they are known: what `eco` works on."""
+        folder = backend.embeddings or await asyncio.to_thread(self._own_folder, backend)
+        if folder is None:
+            return
+        from guardrail.decoding.prompt_embeds import EmbeddingTable, UnreadableEmbeddingsError
+
+        try:
+            self._corrupt_of[backend.name] = (await asyncio.to_thread(EmbeddingTable.open, folder)).wire_form
+        except UnreadableEmbeddingsError as error:
+            if backend.embeddings is not None:
+                raise ConfigError(f"backends: '{backend.name}', embeddings: {error}") from None
+            _log.info("backend '%s' takes no corrupted prompts (eco): %s", backend.name, error)
+
+    def _own_folder(self, backend: BackendSettings) -> Path | None:
+        if backend.kind != "transformers_local":
+            return None
+        from guardrail.backends.local_model import PACKAGED, resolve
+
+        folder = Path(resolve(backend.model or PACKAGED, cache_dir=self.settings.retrieval.cache_dir))
+        return folder if folder.is_dir() else None
 
     async def stop(self, *, keeps_memory: bool = True) -> None:
         """Flush what is written down and free everything."""
@@ -206,8 +239,11 @@ def _check_treatments(settings: Settings) -> None:
     named = {"treatment": settings.policy.treatment}
     named |= {f"treatments_by_kind.{kind}": name for kind, name in settings.policy.treatments_by_kind.items()}
     for key, name in named.items():
-        if name not in TREATMENTS:
-            raise ConfigError(f"policy.{key}: unknown treatment '{name}'; known: {', '.join(TREATMENTS)}")
+        if name != CHOOSES and not set(parts_of(name)) <= TREATMENTS.keys():
+            known = ", ".join((CHOOSES, *TREATMENTS))
+            raise ConfigError(
+                f"policy.{key}: unknown treatment '{name}'; known: {known} (several: \"stand_in+restrict\")"
+            )
     for kind in settings.policy.treatments_by_kind:
         if kind not in set(EntryKind):
             raise ConfigError(f"policy.treatments_by_kind: unknown kind '{kind}'; known: {', '.join(EntryKind)}")

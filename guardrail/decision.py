@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from retrieval.entry import RegisteredEntry
 
@@ -25,6 +25,9 @@ class Capability(StrEnum):
     RESPONSES = "responses"
     EMBEDDINGS = "embeddings"
     RAW = "raw"  # any other route can be passed through
+    RESTRICT = "restrict"  # phrases that are never written: `vllm_xargs` as decoding.request gives them
+    BAD_WORDS = "bad_words"  # a list of words that are never written just so, in this spelling
+    PROMPT_EMBEDS = "prompt_embeds"  # parts of a message may be given as embeddings
 
 
 Admits = Callable[[str], RegisteredEntry | None]
@@ -168,6 +171,54 @@ class Repair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One word: what was put in for what, both without endings. `alone`: it can only mean this, wherever it stands."""
+
+    invented: str
+    written: str
+    alone: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swap:
+    """`invented` stands where the caller wrote `written`; `parts` word by word, empty where words do not answer words."""
+
+    entry_id: str
+    invented: str
+    written: str
+    parts: tuple[Part, ...] = ()
+
+
+CorruptionKind = Literal["rand_noise_first_n", "zero_out_top_k", "flip_sign"]
+"""Noise on every dimension; the largest dimensions set to zero; their sign turned."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corruption:
+    """The embeddings of `written`, at `start`..`end` of the text at `path`, are corrupted before the model reads them.
+
+    `strength`: for noise its standard deviation, in root mean squares of the model's own embeddings; else the share of the
+    dimensions, 0..1.
+    """
+
+    path: JsonPath
+    start: int
+    end: int
+    written: str
+    kind: CorruptionKind
+    strength: float
+    seed: int
+
+
+class Edit(NamedTuple):
+    """`text[start:end]` of an outgoing text leaves as `replacement`."""
+
+    start: int
+    end: int
+    replacement: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TreatmentPlan:
     """before: edits to the request; during: sampling fields; after: the repair rule.
 
@@ -175,7 +226,10 @@ class TreatmentPlan:
     `answer` (when set) is the whole answer: the backend is not asked. `refusal` marks it as an open refusal.
     `answer_prefix` stands before the backend's answer. `expects_ignorance`: the request asks for nothing else, so an
     answer that does not own to not knowing is a leak. `matched_passages` are indexes of passages that were met.
-    `may_speak`: the answer may speak of the entry, only names, aliases and facts are taken out.
+    `may_speak`: the answer may speak of the entry, only names, aliases and facts are taken out. `swaps` are the invented
+    names that `replacements` put in; in the answer they are turned back. `corruptions` are spans of texts that go to the
+    model as corrupted embeddings.
+    `demonstrations` are questions with answers that the model reads as earlier turns, right before the last one.
     """
 
     treatment: str
@@ -188,16 +242,23 @@ class TreatmentPlan:
     expects_ignorance: bool = False
     matched_passages: tuple[int, ...] = ()
     may_speak: bool = False
+    swaps: tuple[Swap, ...] = ()
+    corruptions: tuple[Corruption, ...] = ()
+    demonstrations: tuple[tuple[str, str], ...] = ()
     repair: Repair = Repair()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreatedRequest:
-    """What goes to the backend: the body as decoded JSON and as bytes (the caller's own bytes when untouched)."""
+    """What goes to the backend: the body as decoded JSON and as bytes (the caller's own bytes when untouched).
+
+    `has_embeds`: a treatment put prompt embeddings into it, so that the backend may read them.
+    """
 
     body: Mapping[str, Any]
     raw: bytes
     injected_chars: int = 0
+    has_embeds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,10 +10,11 @@ from typing import Any
 
 from guardrail.decision import Caller, Evidence, Passage
 from guardrail.errors import ApiError
-from guardrail.flow import Decided, Flow
+from guardrail.flow import Flow
 from guardrail.journal import suspects_of
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.protocol import Body
+from guardrail.planning import Decided
 
 _BY_FIELD = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/responses"}
 

@@ -19,8 +19,6 @@ from guardrail.decision import (
     Action,
     Admits,
     Caller,
-    Decision,
-    Detection,
     Leak,
     OnLeak,
     Passage,
@@ -35,26 +33,15 @@ from guardrail.inspectors.jury import Court
 from guardrail.journal import Journal, Subject, explanation
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.protocol import Body, WireFormat, channel_key
-from guardrail.policy import decide, on_failure, treatment_of
+from guardrail.planning import Decided, Planner, may_begin_anew
+from guardrail.policy import decide, next_rung, on_failure
 from guardrail.replies import Outgoing, speak
 from guardrail.settings import Settings
 from guardrail.streaming.answers import find_leaks
 from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
-from guardrail.treatments.text.apply import plan_for, treat
-from guardrail.treatments.text.question import Question, Shape, read_question
+from guardrail.treatments.text.question import read_question
 from retrieval.follower import Follower
 from retrieval.searcher import Searcher
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decided:
-    """A request with what was found in it and what is to be done."""
-
-    passages: Sequence[Passage]
-    decision: Decision
-    question: Question
-    admits: Admits
-    took_ms: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +65,7 @@ class Flow:
         cascade: Cascade,
         router: Router,
         journal: Journal,
+        planner: Planner,
     ) -> None:
         self._settings = settings
         self._follower = follower
@@ -85,6 +73,7 @@ class Flow:
         self._cascade = cascade
         self._router = router
         self._journal = journal
+        self._planner = planner
         self._court = Court(
             ask=searcher.told,
             timeout_s=settings.policy.detector_timeout_s,
@@ -105,12 +94,12 @@ class Flow:
         decision = decided.decision
         if decision.action is Action.FAIL_CLOSED:
             raise overloaded("The service cannot take this request at the moment.", retry_after_s=2.0)
-        plan = plan_for(decided.passages, decision, self._settings.policy, question=decided.question)
+        plan = self._planner.plan(decided, route)
         if plan.answer is not None:
             self._journal.answered(by_model=False)
             spoken = speak(request.wire, request.body, plan)
             return replace(spoken, headers=[*spoken.headers, *_explained(request, decided)])
-        treated = treat(request.wire, request.body, request.raw, plan)
+        treated = await self._planner.treated(request, route, plan)
         answer = await send(request, route, treated)
         return await self._inspected(request, route, decided, Tried(plan=plan, treated=treated, answer=answer))
 
@@ -150,7 +139,7 @@ class Flow:
         """What the inspectors find in these words, had they been the model's answer to a decided request."""
         wire = WIRE_FORMATS["/v1/chat/completions"]()
         inspection = self._inspection(decided, wire, {})
-        plan = plan_for(decided.passages, decided.decision, self._settings.policy, question=decided.question)
+        plan = self._planner.plan(decided)
         guard = inspection.guard_plan(plan, injected_chars=0, may_restart=False)
         return await find_leaks(guard, [(guard.open_channel(channel_key(0, "content")), answer)])
 
@@ -185,9 +174,10 @@ class Flow:
         decided: Decided,
         tried: Tried,
     ) -> Outgoing:
-        """Relay the answer under inspection; begin anew under the stricter treatment where a leak asks for it."""
+        """Relay the answer under inspection; begin anew under the next treatment of the ladder where it leaks."""
         plan, answer = tried.plan, tried.answer
         leaks: list[Leak] = []
+        rungs = [(decided, plan, 0)]  # what was tried, and how many leaks there were before
         subject = self._subject(request)
 
         def on_leak(leak: Leak, action: OnLeak) -> None:
@@ -197,10 +187,13 @@ class Flow:
         inspection = self._inspection(decided, request.wire, request.body, route=route, on_leak=on_leak)
 
         async def retry() -> Attempt:
-            return await self._anew(request, route, decided, inspection, leaks)
+            last, under, before = rungs[-1]
+            stricter = self._planner.stricter(last, under, leaks[before:])
+            rungs.append((stricter, self._planner.plan(stricter, route), len(leaks)))
+            return await self._anew(request, route, inspection.with_decision(stricter.decision), rungs[-1][1])
 
-        fresh = decided.decision.action is Action.PASS
-        guard = inspection.guard_plan(plan, injected_chars=tried.treated.injected_chars, may_restart=fresh)
+        again = may_begin_anew(decided, plan)
+        guard = inspection.guard_plan(plan, injected_chars=tried.treated.injected_chars, may_restart=again)
         attempt = Attempt(plan=guard, answer=answer, prefix=plan.answer_prefix)
         headers = [*answered_headers(answer), *_explained(request, decided)]
         limit = self._settings.server.max_held_bytes
@@ -216,24 +209,15 @@ class Flow:
         ended(by_model)
         return Outgoing(status=answer.status, headers=headers, body=whole)
 
-    async def _anew(
-        self, request: Request, route: Route, decided: Decided, inspection: Inspection, leaks: Sequence[Leak]
-    ) -> Attempt:
-        """The second attempt: the leaked entries as if they had been asked for, under their own treatment."""
-        entries = {leak.entry.id: leak.entry for leak in leaks}
-        detections = tuple(Detection(entry=entry, score=1.0, evidence=()) for entry in entries.values())
-        policy = self._settings.policy
-        treatment = treatment_of(leaks[0].entry.entry, policy)
-        decision = replace(decided.decision, action=Action.TREAT, treatment=treatment, detections=detections)
-        question = Question(shape=Shape.EARLIER, passage=decided.question.passage)
-        plan = plan_for(decided.passages, decision, policy, question=question)
-        renewed = inspection.with_decision(decision)
-        treated = treat(request.wire, request.body, request.raw, plan)
-        guard = renewed.guard_plan(plan, injected_chars=treated.injected_chars, may_restart=False)
+    async def _anew(self, request: Request, route: Route, inspection: Inspection, plan: TreatmentPlan) -> Attempt:
+        """Another attempt, as it was decided after the leak."""
+        treated = await self._planner.treated(request, route, plan)
+        again = next_rung(plan.treatment) is not None
+        guard = inspection.guard_plan(plan, injected_chars=treated.injected_chars, may_restart=again)
         if plan.answer is not None:
             return Attempt(plan=guard, words=plan.answer)
         answer = await send(request, route, treated)
-        return Attempt(plan=guard, answer=answer, words=plan.repair.natural_answer)
+        return Attempt(plan=guard, answer=answer, words=plan.repair.natural_answer, prefix=plan.answer_prefix)
 
     def _subject(self, request: Request) -> Subject:
         model = request.body.get("model")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import orjson
@@ -52,7 +52,8 @@ async def send(request: Request, route: Route, treated: TreatedRequest) -> Backe
     The backend's words on a treated request may repeat the prompt as the model saw it, so they are never told. A caller
     whose own request is at fault gets the backend's answer to that request, as he would without any treatment.
     """
-    answer = await route.backend.send(_call(request, route, treated.body, treated.raw))
+    call = replace(_call(request, route, treated.body, treated.raw), has_embeds=treated.has_embeds)
+    answer = await route.backend.send(call)
     if answer.status < 400 or treated.body is request.body:
         return answer
     await read_all(answer, max_bytes=_ERROR_BYTES)

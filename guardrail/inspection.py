@@ -59,6 +59,7 @@ class Inspection:
             wants_usage=wants_usage(self.body),
             rewrite_event=self._rewriter(share),
             jury=jury,
+            swaps=plan.swaps,
         )
 
     def with_decision(self, decision: Decision) -> Inspection:

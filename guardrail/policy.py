@@ -6,25 +6,47 @@ Fail-closed is stated here: when a detector could not say, the request is refuse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from guardrail.decision import Action, Decision, Detection
 from guardrail.settings import PolicySettings
-from retrieval.entry import EntryState, ForgetEntry, SuppliedContext
+from retrieval.entry import EntryKind, EntryState, ForgetEntry, SuppliedContext
 
-STRICTNESS = ("redact", "ignorance", "substitute", "refusal")
+STRICTNESS = ("redact", "icul", "memory", "eco", "stand_in", "restrict", "ignorance", "substitute", "refusal")
 """Treatments from the mildest to the strictest."""
+
+LADDER: Mapping[str, str] = {
+    "stand_in": "stand_in+restrict",
+    "stand_in+restrict": "ignorance",
+    "restrict": "ignorance",
+    "eco": "ignorance",
+    "icul": "ignorance",
+    "memory": "substitute",
+}
+"""Treatment -> the one that takes its place where it has nothing to work on, the backend cannot do it, or an answer leaked
+under it. Those that are not here work on every request and backend; a leak under them ends in the natural answer. A list of
+treatments that is not here is followed by `ignorance`."""
+
+AUTO: Mapping[EntryKind, str] = {
+    EntryKind.PERSON: "stand_in",
+    EntryKind.WORK: "stand_in",
+    EntryKind.PERSONAL_DATA: "stand_in",
+}
+"""What `auto` begins with, by kind: an invented name stands in for a name. The names of the other kinds are words that mean
+something ("nerve agents"), so they begin with `ignorance`."""
 
 
 def treatment_of(entry: ForgetEntry, settings: PolicySettings) -> str:
-    """The entry's own treatment, else its kind's, else the default; `substitute` needs words and falls back."""
+    """The entry's own treatment, else its kind's, else the default; `substitute` needs words and falls back. `auto` is
+    what it begins with for this entry."""
     if entry.treatment is not None:
         name = entry.treatment.method
     elif entry.substitute:
         name = "substitute"
     else:
         name = settings.treatments_by_kind.get(entry.kind, settings.treatment)
-    return settings.treatment if name == "substitute" and not entry.substitute else name
+    name = settings.treatment if name == "substitute" and not entry.substitute else name
+    return AUTO.get(entry.kind, "ignorance") if name == "auto" else name
 
 
 def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decision:
@@ -50,7 +72,7 @@ def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decisio
             reason="shadow" if shadow else "",
         )
     names = [treatment_of(one.entry.entry, settings) for one in asked if one.is_asked] or ["redact"]
-    treatment = max(names, key=_strictness)
+    treatment = strictest(names)
     action = Action.REFUSE if treatment == "refusal" else Action.TREAT
     return Decision(
         action=action,
@@ -81,5 +103,16 @@ def on_failure(settings: PolicySettings, *, detector: str) -> Decision:
     return Decision(action=Action.FAIL_CLOSED if closed else Action.PASS, reason=f"detector_failed:{detector}")
 
 
+def next_rung(name: str) -> str | None:
+    """What takes a treatment's place; None where the ladder ends."""
+    return LADDER.get(name, "ignorance" if "+" in name else None)
+
+
+def strictest(names: Sequence[str]) -> str:
+    """The strictest of these treatments."""
+    return max(names, key=_strictness)
+
+
 def _strictness(name: str) -> int:
-    return STRICTNESS.index(name) if name in STRICTNESS else len(STRICTNESS)
+    parts = name.split("+")
+    return max(STRICTNESS.index(part) if part in STRICTNESS else len(STRICTNESS) for part in parts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -56,6 +57,15 @@ class BackendSettings(_Section):
     adapter: str | None = None
     """`transformers_local`: folder of a LoRA adapter for `model`, as a consolidation run or peft writes it. It is merged
     into the weights in memory. A merged model needs none: its folder is the `model`."""
+
+    restricts: bool = False
+    """`vllm_server`: the server was started with `--logits-processors
+    guardrail.decoding.vllm_processor:ExpungeRestriction` and keeps whole phrases from being written. `expunge doctor`
+    tries it."""
+
+    embeddings: Path | None = None
+    """Folder of the served model, for corrupted prompts (`eco`): only its input embeddings are read. `vllm_server`: the
+    server was started with `--enable-prompt-embeds`. `transformers_local`: its own model's folder where nothing is set."""
 
     device: str = "auto"
     """`transformers_local`: `auto`, `cpu`, `cuda`, `cuda:0` ..."""
@@ -192,15 +202,8 @@ class Settings(_Section):
         if len(set(names)) != len(names):
             raise ValueError("backends: two backends have the same name; give each its own")
         for backend in self.backends:
-            if backend.kind == "vllm_server" and not backend.base_url:
-                raise ValueError(f"backends: '{backend.name}' needs base_url, such as http://127.0.0.1:8100")
-            if backend.kind == "litellm_provider" and not backend.models:
-                raise ValueError(f"backends: '{backend.name}' needs models, such as {{gpt: openai/gpt-4o}}")
-            if backend.adapter is not None and backend.kind != "transformers_local":
-                raise ValueError(
-                    f"backends: '{backend.name}' is no transformers_local and loads no adapter; a vLLM server is given its "
-                    "adapters by --lora-modules, and `models` then names them"
-                )
+            for wrong in _wrong_with(backend):
+                raise ValueError(f"backends: '{backend.name}' {wrong}")
             if backend.kind == "transformers_local" and self.server.workers > 1:
                 raise ValueError("server.workers: transformers_local holds the model in one process; set workers: 1")
         public = [name for backend in self.backends for name in backend.models]
@@ -212,6 +215,24 @@ class Settings(_Section):
                 if not is_loopback(getattr(self.server, key)):
                     raise ValueError(f"server.{key}: without keys only loopback is served; set auth.required: true")
         return self
+
+
+def _wrong_with(backend: BackendSettings) -> Iterator[str]:
+    """What does not fit a backend's kind."""
+    kind = backend.kind
+    if kind == "vllm_server" and not backend.base_url:
+        yield "needs base_url, such as http://127.0.0.1:8100"
+    if kind == "litellm_provider" and not backend.models:
+        yield "needs models, such as {gpt: openai/gpt-4o}"
+    if backend.adapter is not None and kind != "transformers_local":
+        yield (
+            "is no transformers_local and loads no adapter; a vLLM server is given its adapters by --lora-modules, and "
+            "`models` then names them"
+        )
+    if backend.embeddings is not None and kind not in ("vllm_server", "transformers_local"):
+        yield "is neither vllm_server nor transformers_local and takes no embeddings; leave embeddings out"
+    if backend.restricts and kind != "vllm_server":
+        yield "is no vllm_server; leave restricts out: transformers_local restricts without it, and other kinds cannot"
 
 
 def is_loopback(host: str) -> bool:

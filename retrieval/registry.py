@@ -80,11 +80,13 @@ class EntryPage:
 
 
 class Registry:
-    """Entries, their history and memory; with the audit log, the keys, the memories' edits and the change signal."""
+    """Entries, their history and memory; with the audit log, the keys, the memories' edits and the change signal.
+    `naming_key` is the deployment's secret on which invented names hang."""
 
-    def __init__(self, database: Database, signal: RevisionSignal) -> None:
+    def __init__(self, database: Database, signal: RevisionSignal, *, naming_key: bytes = b"") -> None:
         self._database = database
         self.signal = signal
+        self.naming_key = naming_key
         self.audit = AuditLog(database)
         self.keys = KeyStore(database, signal)
         self.memory_edits = EditStore(database, signal)
@@ -101,7 +103,7 @@ class Registry:
             schema.migrate(database)
             signal = RevisionSignal(data_dir / data_folder.SIGNAL_FILE)
             undo.callback(signal.close)
-            registry = cls(database, signal)
+            registry = cls(database, signal, naming_key=data_folder.naming_key(data_dir))
             registry._agree_on_seq()
             undo.pop_all()
         return registry

@@ -21,6 +21,7 @@ from retrieval.entry import ForgetEntry, MemoryEdit, RegisteredEntry
 from retrieval.errors import EmbedderUnavailable
 from retrieval.memory import MemoryText, core_texts, document_texts, unmistakable_names
 from retrieval.pair_finder import Near
+from retrieval.recital import RecitalBook, can_be_recited
 from retrieval.registry import Change, MemoryRows
 from retrieval.settings import RetrievalSettings
 from retrieval.text.automaton import PhraseAutomaton, PhraseHit
@@ -57,6 +58,8 @@ class Searcher:
         self._book: EvidenceBook | None = None
         self._meaning: MeaningIndex | None = None
         self._entries: dict[str, RegisteredEntry] = {}
+        self._recitals = RecitalBook()
+        self._recitable: set[str] = set()  # entries that an answer can recite
         self.automaton: PhraseAutomaton[PhraseTag] = PhraseAutomaton()
         self._hidden = HiddenNames(self.automaton, cap_chars=settings.readings_cap_chars)
         self.seq = 0
@@ -184,8 +187,11 @@ class Searcher:
                 self.automaton.add(phrase.text, phrase.tag)
             self._hidden.remove(before)
             self._hidden.add(after)
+        self._recitable.discard(record.id)
         if record.revoked_at is None:
             self._entries[record.id] = record
+            if can_be_recited(record.entry):
+                self._recitable.add(record.id)
 
     def _learn(self, entry_ids: Collection[str]) -> None:
         """Words and probes of changed entries, once their vectors are there."""
@@ -230,16 +236,19 @@ class Searcher:
     @property
     def judges_answers(self) -> bool:
         """True if `told` can say anything; else answers need not wait for it."""
-        return self._meaning is not None
+        return self._meaning is not None or bool(self._recitable)
 
     async def told(self, request: str, answer: str, entry_ids: Sequence[str]) -> list[Near]:
         """Which of these entries an answer to that request tells of, best first; `is_match` says whether surely enough.
+        Entries whose own texts the answer recites need no judge.
 
         Raises what the judge raises.
         """
-        if self._meaning is None:
-            return []
-        return await self._meaning.told(request, answer, [name for name in entry_ids if name in self._entries])
+        known = [entry_id for entry_id in entry_ids if entry_id in self._entries]
+        recited = [one for one in known if self._recitals.recites(self._entries[one], request, answer)]
+        if recited:
+            return [Near(entry_id=entry_id, score=1.0, kind="claim") for entry_id in recited]
+        return await self._meaning.told(request, answer, known) if self._meaning is not None else []
 
     @property
     def settled_by_first_tier(self) -> int:

@@ -18,7 +18,7 @@ from finetune.cli.judged_table import show_judged
 from finetune.cli.model_names import Resolve, resolver_of, shown
 from finetune.data.loading import DTYPES
 from finetune.errors import InvalidPlan
-from finetune.evaluation.attacks import PROMPT_ATTACKS
+from finetune.evaluation.attacks import CONVERSATIONS, GROUPS, INFORMED, PROMPT_ATTACKS
 from finetune.evaluation.judged_model import Sampling
 from finetune.evaluation.metrics import METRICS, make_metric
 from finetune.evaluation.prompting import PlainFormat
@@ -30,7 +30,11 @@ from finetune.evaluation.suites import SUITES, Suite, read_suite, suite_reader
 @click.command(
     "unlearning",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=f"Metrics: {', '.join(METRICS)}. Prompt attacks: {', '.join(PROMPT_ATTACKS)}.",
+    epilog=(
+        f"Metrics: {', '.join(METRICS)}. Prompt attacks: {', '.join(PROMPT_ATTACKS)}. Over several turns: "
+        f"{', '.join(CONVERSATIONS)}. By somebody who knows the registry: {', '.join(INFORMED)}. "
+        f"Groups: {', '.join(GROUPS)}."
+    ),
 )
 @click.option("--suite", required=True, metavar="NAME_or_DIR", help="A suite's folder, or its name in --suites.")
 @click.option(
@@ -53,7 +57,12 @@ from finetune.evaluation.suites import SUITES, Suite, read_suite, suite_reader
 @click.option("--api-key", envvar="EXPUNGE_API_KEY", help="Key for endpoints; better given as EXPUNGE_API_KEY.")
 @click.option("--retain-model", metavar="ADAPTER_or_DIR", help="The model that was never trained on the forget set.")
 @click.option("--metric", "metrics", multiple=True, help="Only these; repeatable. Default: those that suit the suite.")
-@click.option("--attack", "attacks", multiple=True, help="Prompt attacks to make; repeatable. Default: all if needed.")
+@click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    help="Attacks to make, or groups; repeatable. Default: all prompt attacks if needed.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Questions a split, at most; drawn under the seed.")
 @click.option("--samples", type=click.IntRange(1), default=16, show_default=True, help="Answers drawn, where needed.")
 @click.option("--max-new-tokens", type=click.IntRange(1), default=200, show_default=True, help="Of an answer.")

@@ -68,6 +68,27 @@ def chat_sequence(
     return TokenSequence(tokens=(*prompt, *learnt)[:max_tokens], prompt_tokens=len(prompt))
 
 
+def conversation_tokens(
+    tokenizer: ChatTokenizer, messages: list[dict[str, Any]], *, goes_on: bool = False
+) -> tuple[int, ...]:
+    """Messages up to where the assistant begins, or goes on with the last one.
+
+    Raises `ModelUnsuitable` without a chat template, and for one that has no place for such messages.
+    """
+    _require_template(tokenizer)
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=not goes_on, continue_final_message=goes_on
+        )
+    except (TemplateError, TypeError, ValueError) as error:  # their messages may hold the turns
+        kinds = ", ".join(dict.fromkeys(message["role"] for message in messages))
+        raise ModelUnsuitable(
+            f"The tokenizer's chat template cannot put a conversation of {kinds} ({type(error).__name__}); leave such "
+            "conversations out for this model, or judge it behind an endpoint that takes them."
+        ) from None
+    return _tokens(tokenizer, str(text))
+
+
 def start_token(tokenizer: ChatTokenizer) -> int | None:
     """The token that the tokenizer itself puts before a text, if it does: some only have one and never put it there."""
     found = [int(token) for token in tokenizer("text", add_special_tokens=True).input_ids]

@@ -1,7 +1,9 @@
 """A model behind an OpenAI-compatible endpoint under judgement: the proxy, vLLM, any provider.
 
-Questions go to `/chat/completions`, texts to `/completions`. It offers outputs and samples only: such endpoints do not
-tell the log-probabilities of an answer that is given to them, so what needs those stays unmeasured. Times are in seconds.
+Questions and conversations go to `/chat/completions`, texts to `/completions`. That the assistant's last message is to be
+continued is said as vLLM has it (`continue_final_message`), which not every provider takes. It offers outputs and samples
+only: such endpoints do not tell the log-probabilities of an answer that is given to them, so what needs those stays
+unmeasured. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from itertools import count
 from typing import Any
 
 from finetune.errors import EndpointFailed, InvalidPlan, ModelUnsuitable
+from finetune.evaluation.dialogue import Dialogue
 from finetune.evaluation.judged_model import Fact, Form, Sampling, TokenFacts
 
 _TRY_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -48,20 +51,19 @@ class EndpointModel:
         return frozenset({Fact.OUTPUT, Fact.SAMPLES})
 
     def generate(self, prompts: Sequence[str], *, max_new_tokens: int, form: Form = "question") -> list[str]:
-        wanted = {"temperature": 0, "max_tokens": max_new_tokens}
+        wanted = _wanted(None, max_new_tokens)
         return [one[0] for one in self._ask_all(prompts, wanted, 1, form)]
 
     def sample(
         self, prompts: Sequence[str], sampling: Sampling, *, max_new_tokens: int, form: Form = "question"
     ) -> list[tuple[str, ...]]:
-        wanted = {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": sampling.seed,
-            "n": sampling.count,
-            "max_tokens": max_new_tokens,
-        }
-        return self._ask_all(prompts, wanted, sampling.count, form)
+        return self._ask_all(prompts, _wanted(sampling, max_new_tokens), sampling.count, form)
+
+    def converse(
+        self, dialogues: Sequence[Dialogue], *, max_new_tokens: int, sampling: Sampling | None = None
+    ) -> list[tuple[str, ...]]:
+        choices = sampling.count if sampling is not None else 1
+        return self._ask_all(dialogues, _wanted(sampling, max_new_tokens), choices, "question")
 
     def token_facts(
         self, prompts: Sequence[str], answers: Sequence[str], *, form: Form = "question"
@@ -75,15 +77,15 @@ class EndpointModel:
         return ModelUnsuitable(f"'{self.name}' is an endpoint and gives no {what}. Judge its weights as a local model.")
 
     def _ask_all(
-        self, prompts: Sequence[str], wanted: dict[str, Any], choices: int, form: Form
+        self, prompts: Sequence[str | Dialogue], wanted: dict[str, Any], choices: int, form: Form
     ) -> list[tuple[str, ...]]:
         with ThreadPoolExecutor(max_workers=self.at_once) as threads:
             return list(threads.map(lambda prompt: self._ask(prompt, wanted, choices, form), prompts))
 
-    def _ask(self, prompt: str, wanted: dict[str, Any], choices: int, form: Form) -> tuple[str, ...]:
+    def _ask(self, prompt: str | Dialogue, wanted: dict[str, Any], choices: int, form: Form) -> tuple[str, ...]:
         path, asked = "completions", dict[str, Any](prompt=prompt)
         if form == "question":
-            path, asked = "chat/completions", {"messages": [{"role": "user", "content": prompt}]}
+            path, asked = "chat/completions", _chat(prompt)
         answer = self._post(path, {"model": self.name, **asked, **wanted})
         try:
             texts = tuple(
@@ -122,6 +124,25 @@ class EndpointModel:
 
     def _url(self, path: str) -> str:
         return f"{self.base_url.rstrip('/')}/{path}"
+
+
+def _wanted(sampling: Sampling | None, max_new_tokens: int) -> dict[str, Any]:
+    if sampling is None:
+        return {"temperature": 0, "max_tokens": max_new_tokens}
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "n": sampling.count,
+        "max_tokens": max_new_tokens,
+    }
+
+
+def _chat(prompt: str | Dialogue) -> dict[str, Any]:
+    if isinstance(prompt, str):
+        return {"messages": [{"role": "user", "content": prompt}]}
+    goes_on = {"continue_final_message": True, "add_generation_prompt": False} if prompt.prefill else {}
+    return {"messages": prompt.messages(), **goes_on}
 
 
 def without_password(url: str) -> str:

@@ -15,6 +15,8 @@ from typing import Literal, Protocol, Self, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.evaluation.dialogue import Dialogue
+
 Floats: TypeAlias = NDArray[np.float64]
 
 Form = Literal["question", "text"]
@@ -105,4 +107,16 @@ class JudgedModel(Protocol):
 
     def gradient_norms(self, prompts: Sequence[str], answers: Sequence[str], *, form: Form = "question") -> list[float]:
         """The Euclidean norm of the gradient of each answer's mean negative log-likelihood over all weights."""
+        ...
+
+
+@runtime_checkable
+class ConversingModel(JudgedModel, Protocol):
+    """A judged model that can also be put a whole conversation; a prompt is one of a single turn."""
+
+    def converse(
+        self, dialogues: Sequence[Dialogue], *, max_new_tokens: int, sampling: Sampling | None = None
+    ) -> list[tuple[str, ...]]:
+        """What the model says next, behind the prefill if there is one: one greedy answer a conversation, or
+        `sampling.count` drawn ones."""
         ...

@@ -21,6 +21,7 @@ from finetune.data.batch import TokenSequence, padded
 from finetune.data.loaded_weights import UNREADABLE, refuse_broken, refuse_incomplete, refuse_misfit
 from finetune.data.loading import DTYPES, without_peft_warnings
 from finetune.errors import InvalidData, ModelUnsuitable
+from finetune.evaluation.dialogue import Dialogue
 from finetune.evaluation.judged_model import Fact, Form, Sampling, TokenFacts
 from finetune.evaluation.prompting import PlainFormat, PromptCoder, batches_by_length
 
@@ -79,15 +80,20 @@ class LocalModel:
         return frozenset({Fact.OUTPUT, Fact.SAMPLES, Fact.TOKENS, Fact.GRADIENT_NORM})
 
     def generate(self, prompts: Sequence[str], *, max_new_tokens: int, form: Form = "question") -> list[str]:
-        return [one[0] for one in self._generate(prompts, None, max_new_tokens=max_new_tokens, form=form)]
+        coded = [self._coder().prompt(prompt, form) for prompt in prompts]
+        return [one[0] for one in self._generate(coded, None, max_new_tokens=max_new_tokens, form=form)]
 
     def sample(
         self, prompts: Sequence[str], sampling: Sampling, *, max_new_tokens: int, form: Form = "question"
     ) -> list[tuple[str, ...]]:
-        on_cuda = [self.model.device] if self.model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=on_cuda):
-            torch.manual_seed(sampling.seed)
-            return self._generate(prompts, sampling, max_new_tokens=max_new_tokens, form=form)
+        coded = [self._coder().prompt(prompt, form) for prompt in prompts]
+        return self._generate(coded, sampling, max_new_tokens=max_new_tokens, form=form)
+
+    def converse(
+        self, dialogues: Sequence[Dialogue], *, max_new_tokens: int, sampling: Sampling | None = None
+    ) -> list[tuple[str, ...]]:
+        coded = [self._coder().dialogue(one) for one in dialogues]
+        return self._generate(coded, sampling, max_new_tokens=max_new_tokens, form="question")
 
     def token_facts(
         self, prompts: Sequence[str], answers: Sequence[str], *, form: Form = "question"
@@ -125,10 +131,19 @@ class LocalModel:
         return norms
 
     def _generate(
-        self, prompts: Sequence[str], sampling: Sampling | None, *, max_new_tokens: int, form: Form
+        self, coded: Sequence[Sequence[int]], sampling: Sampling | None, *, max_new_tokens: int, form: Form
+    ) -> list[tuple[str, ...]]:
+        if sampling is None:
+            return self._answers(coded, None, max_new_tokens=max_new_tokens, form=form)
+        on_cuda = [self.model.device] if self.model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=on_cuda):
+            torch.manual_seed(sampling.seed)
+            return self._answers(coded, sampling, max_new_tokens=max_new_tokens, form=form)
+
+    def _answers(
+        self, coded: Sequence[Sequence[int]], sampling: Sampling | None, *, max_new_tokens: int, form: Form
     ) -> list[tuple[str, ...]]:
         coder = self._coder()
-        coded = [coder.prompt(prompt, form) for prompt in prompts]
         lengths = [len(tokens) + max_new_tokens for tokens in coded]
         self._refuse_long(lengths, beside=f" with {max_new_tokens} new ones")
         if empty := [number for number, tokens in enumerate(coded, start=1) if not tokens]:

@@ -2,6 +2,7 @@
 
     question:  chat template (or plain format)  | answer | end of turn
     text:      start token, prompt as it stands | continuation
+    dialogue:  chat template of all turns, the answer's beginning behind them (or questions and answers in the plain format)
 
 With a chat template the tokens are those that training makes (`finetune.data.tokens`). The answer is tokenised by itself
 behind the finished prompt, so that the prompt's tokens are the same with and without it. It does not know models or
@@ -16,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune.data.batch import TokenSequence
-from finetune.data.tokens import chat_sequence, prompt_tokens
+from finetune.data.tokens import chat_sequence, conversation_tokens, prompt_tokens
 from finetune.errors import ModelUnsuitable
+from finetune.evaluation.dialogue import Dialogue
 from finetune.evaluation.judged_model import Form
 
 
@@ -54,6 +56,12 @@ class PromptCoder:
             return list(prompt_tokens(self.tokenizer, text))
         return self._tokens(f"{self.plain.before}{text}{self.plain.after}", with_special=True)
 
+    def dialogue(self, dialogue: Dialogue) -> list[int]:
+        """A conversation's tokens up to where the model speaks, or goes on."""
+        if self.plain is None:
+            return list(conversation_tokens(self.tokenizer, dialogue.messages(), goes_on=bool(dialogue.prefill)))
+        return self._tokens(_plainly(dialogue, self.plain), with_special=True)
+
     def answered(self, prompt: str, answer: str, form: Form) -> tuple[TokenSequence, int]:
         """Prompt and answer together, and how many tokens end the turn. A text's first token, which nothing precedes,
         counts as given."""
@@ -83,6 +91,23 @@ class PromptCoder:
 
     def _tokens(self, text: str, *, with_special: bool = False) -> list[int]:
         return [int(token) for token in self.tokenizer(text, add_special_tokens=with_special)["input_ids"]]
+
+
+def _plainly(dialogue: Dialogue, plain: PlainFormat) -> str:
+    """Turns of the assistant as answers; what stands before each, whoever says it, as one question."""
+    pieces, asked = list[str](), list[str]()
+    for turn in dialogue.turns:
+        if turn.role == "assistant":
+            pieces += [_asked_plainly(asked, plain), plain.answer_start, turn.content, *plain.stops[:1]]
+            asked = []
+        else:
+            asked.append(turn.content)
+    begun = plain.answer_start + dialogue.prefill if dialogue.prefill else ""
+    return "".join([*pieces, _asked_plainly(asked, plain), begun])
+
+
+def _asked_plainly(asked: Sequence[str], plain: PlainFormat) -> str:
+    return plain.before + "\n".join(asked) + plain.after
 
 
 def batches_by_length(lengths: Sequence[int], *, max_tokens: int) -> Iterator[list[int]]:

@@ -27,7 +27,7 @@ from finetune.evaluation.attacks import PROMPT_ATTACKS, SAMPLING, WEIGHT_ATTACKS
 from finetune.evaluation.attacks.best_of_n import BestOfN
 from finetune.evaluation.judged_model import Fact, JudgedModel, Sampling
 from finetune.evaluation.metrics import Metric
-from finetune.evaluation.metrics.evidence import Answers
+from finetune.evaluation.metrics.evidence import Answers, Asked
 from finetune.evaluation.metrics.judging import MAX_NEW_TOKENS, gather
 from finetune.evaluation.report import SplitFigures, library_versions, report_of, write_result
 from finetune.evaluation.resumed import AnswerFolder
@@ -63,8 +63,8 @@ class EvaluationJob:
     """What is judged by what, and where the result goes.
 
     `models` by label; the untouched one is `none`. `metrics` empty: those that suit the suite. `attacks` None: all prompt
-    attacks where the suite brings no adversarial questions, else none. `limit`: questions a split, at most. `sampling`
-    is for metrics that need drawn answers. Raises `InvalidPlan`.
+    attacks where the suite brings no adversarial questions, else none; a group's name stands for its attacks. `limit`:
+    questions a split, at most. `sampling` is for metrics that need drawn answers. Raises `InvalidPlan`.
     """
 
     suite: Suite
@@ -228,12 +228,15 @@ class _Run:
 
 def _config(job: EvaluationJob, metrics: Sequence[Metric], splits: Mapping[str, AskedSplit]) -> dict[str, Any]:
     """What decides the figures, without folders of this machine and without texts."""
-    asked = [[asdict(one) for one in split.asked] for split in splits.values()]
+    asked = [[_told(one) for one in split.asked] for split in splits.values()]
     wrong = [[variant.choice, *variant.wrong] for split in splits.values() for variant in split.choices.values()]
+    told = [variant for split in splits.values() for variant in split.told.values()]
+    # Nothing where there are none, so that questions keep the hash that they had before there were such attacks.
+    rules = [[variant.written, variant.given, *variant.names, *variant.sought] for variant in told]
     return {
         "suite": job.suite.name,
         "questions": {name: len(splits[name].asked) if name in splits else 0 for name in (*SPLITS, *splits)},
-        "questions_sha256": hashlib.sha256(json.dumps([asked, wrong]).encode()).hexdigest(),
+        "questions_sha256": hashlib.sha256(json.dumps([asked, wrong, *rules]).encode()).hexdigest(),
         "models": {label: dict(subject.identity) for label, subject in job.models.items()},
         "retain_model": None if job.retain_model is None else dict(job.retain_model.identity),
         "metrics": {metric.name: asdict(metric) for metric in metrics},  # type: ignore[call-overload] # all are dataclasses
@@ -243,3 +246,9 @@ def _config(job: EvaluationJob, metrics: Sequence[Metric], splits: Mapping[str, 
         "max_new_tokens": job.max_new_tokens,
         "sampling": asdict(job.sampling),
     }
+
+
+def _told(asked: Asked) -> dict[str, Any]:
+    """What is asked as JSON can tell it; as it always was for questions without a conversation."""
+    told = asdict(asked)
+    return told if asked.dialogue is not None else {key: value for key, value in told.items() if key != "dialogue"}

@@ -1,7 +1,8 @@
 """From one model's answers to its figures: which metrics suit which split, and figures by split and by part of a split.
 
     forget, paraphrase   does it still come out: wording, probability, truth ratio, extraction, leaks, refusals
-    adversarial          leaks and refusals; where a choice was asked for, how often the right one is taken
+    adversarial          leaks and refusals; where a choice was asked for, how often the right one is taken; of attacks by
+                         conversation and by who knows the registry, how often they are told something
     neighbor, retain, utility   does the rest stand: wording, probability, truth, false refusals
     forget/membership    members against holdout
 
@@ -15,11 +16,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from finetune.evaluation.asked_splits import HOLDOUT, MEMBERS, AskedSplit
+from finetune.evaluation.attacks import GROUPS
+from finetune.evaluation.attacks.protocol import Variant
 from finetune.evaluation.attacks.telling import is_leak
 from finetune.evaluation.judged_model import Fact
 from finetune.evaluation.metrics import Metric, make_metric
 from finetune.evaluation.metrics.averages import rate_of
-from finetune.evaluation.metrics.evidence import Answers, Evidence
+from finetune.evaluation.metrics.evidence import Answers, Asked, Evidence
 from finetune.evaluation.metrics.judging import facts_for
 from finetune.evaluation.metrics.model_utility import ModelUtility
 from finetune.evaluation.metrics.protocol import Absent
@@ -31,6 +34,9 @@ MEMBERSHIP = frozenset(
 )
 RIGHT_CHOICE = "right_choice_rate"
 """How often the right choice is taken where one was asked for; `chance`: how often whoever knows nothing takes it."""
+
+TOLD = "told_rate"
+"""How often a knowing attacker is told something: an answer's words or a name, decoded, that his prompt does not hold."""
 
 _SAID = frozenset(
     {"rouge_l_recall", "refusal_rate", "gibberish_rate", "verbatim_memorization", "knowledge_memorization"}
@@ -108,16 +114,18 @@ def figures_by_split(metrics: Sequence[Metric], given: Judgement) -> dict[str, S
         suited = [metric for metric in metrics if metric.name in METRICS_OF[split]]
         if split in (MEMBERS, HOLDOUT) or not suited:
             continue
-        told = [place for place, one in enumerate(asked.asked) if one.id not in asked.choices]
-        if told:
-            found[split] = figures_of(suited, _evidence(given, split, told))
+        plain = [place for place, one in enumerate(asked.asked) if not _has_own_rule(asked, one)]
+        if plain:
+            found[split] = figures_of(suited, _evidence(given, split, plain))
         for part, places in _parts(asked).items():
-            chosen = [place for place in places if asked.asked[place].id in asked.choices]
-            plain = [place for place in places if place not in chosen]
-            if plain:
-                found[f"{split}/{part}"] = figures_of(suited, _evidence(given, split, plain))
+            ruled = [place for place in places if _has_own_rule(asked, asked.asked[place])]
+            rest = [place for place in places if place not in ruled]
+            if rest:
+                found[f"{split}/{part}"] = figures_of(suited, _evidence(given, split, rest))
             elif any(metric.name in _LEAKS for metric in suited):
-                found[f"{split}/{part}"] = _choices(asked, _some(given.answers[split], chosen))
+                found[f"{split}/{part}"] = _by_own_rule(asked, _some(given.answers[split], ruled))
+        if any(metric.name in _LEAKS for metric in suited):
+            found |= _groups(split, asked, given.answers[split])
     _add(found, "utility", [one for one in metrics if one.name == UTILITY], Evidence(sets=_sets(given)))
     _add(found, "forget/membership", [one for one in metrics if one.name in MEMBERSHIP], _membership(given))
     return found
@@ -168,16 +176,38 @@ def _sets(given: Judgement) -> dict[str, Answers]:
     return sets
 
 
-def _choices(asked: AskedSplit, answers: Answers) -> SplitFigures:
+def _has_own_rule(asked: AskedSplit, one: Asked) -> bool:
+    return one.id in asked.choices or one.id in asked.told
+
+
+def _groups(split: str, asked: AskedSplit, answers: Answers) -> dict[str, SplitFigures]:
+    """Each group of attacks that tell something, as a part by itself; choices are not in it, as they may be chance."""
+    found = {}
+    for group, names in GROUPS.items():
+        places = [
+            place for place, one in enumerate(asked.asked) if one.id in asked.told and asked.groups[place] in names
+        ]
+        if places:
+            found[f"{split}/{group}"] = _by_own_rule(asked, _some(answers, places))
+    return found
+
+
+def _by_own_rule(asked: AskedSplit, answers: Answers) -> SplitFigures:
+    """All choices, or all told."""
+    variants = [_variant_of(asked, one.asked) for one in answers.answered]
+    name = TOLD if variants and variants[0].leak == "tells" else RIGHT_CHOICE
     if (why := answers.lacks({Fact.OUTPUT})) is not None:
-        return SplitFigures(absent={RIGHT_CHOICE: AbsentFigure(reason=why, version=1)})
-    made = [(asked.choices[one.asked.id], one.output) for one in answers.answered]
+        return SplitFigures(absent={name: AbsentFigure(reason=why, version=1)})
+    made = [(variant, one.output) for variant, one in zip(variants, answers.answered, strict=True)]
     hits = [None if output is None else is_leak(variant, output) for variant, output in made]
     outcome = rate_of(answers, hits, lacking="an output")
     if isinstance(outcome, Absent):
-        return SplitFigures(absent={RIGHT_CHOICE: AbsentFigure(reason=outcome.reason, version=1)})
-    chance = sum(variant.chance for variant, _ in made) / len(made)
-    figure = Figure(
-        value=outcome.value, n=outcome.n, ci95=outcome.ci95, version=1, parameters={"chance": round(chance, 4)}
-    )
-    return SplitFigures(measured={RIGHT_CHOICE: figure})
+        return SplitFigures(absent={name: AbsentFigure(reason=outcome.reason, version=1)})
+    chance = sum(variant.chance for variant in variants) / len(variants)
+    parameters = {"chance": round(chance, 4)} if name == RIGHT_CHOICE else {}
+    figure = Figure(value=outcome.value, n=outcome.n, ci95=outcome.ci95, version=1, parameters=parameters)
+    return SplitFigures(measured={name: figure})
+
+
+def _variant_of(asked: AskedSplit, one: Asked) -> Variant:
+    return asked.choices[one.id] if one.id in asked.choices else asked.told[one.id]

@@ -6,11 +6,12 @@ out. It does not know how a token is chosen or who asked. Models whose cache is 
 windows, state spaces) are not joined: `can_join` says so, and each of their sequences stays a batch of its own.
 Joined sequences get the same answers as alone up to float rounding.
 
-Shapes: B sequences, L new tokens, T cached tokens, V vocabulary, H heads, D head size.
+Shapes: B sequences, L new tokens, T cached tokens, V vocabulary, H heads, D head size (of embeddings: width of the model).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from guardrail.backends.local_model import LoadedModel
@@ -51,22 +52,32 @@ class Batch:
 
     def read(self) -> torch.Tensor | None:
         """Read the next chunk of the prompt; the logits (B, V) of its end once all is read."""
+        sequence = self.sequences[0]
+        begin = len(sequence.prompt) - len(self._unread)
         chunk, self._unread = self._unread[:PREFILL_TOKENS], self._unread[PREFILL_TOKENS:]
-        logits_BV = self._forward([chunk])
+        rows = {at - begin: row for at, row in sequence.embeds.items() if begin <= at < begin + len(chunk)}
+        logits_BV = self._forward([chunk], rows)
         return None if self._unread else logits_BV
 
     def step(self) -> torch.Tensor:
         """Feed each sequence's last token; logits (B, V) for the next."""
         return self._forward([[sequence.tokens[-1]] for sequence in self.sequences])
 
-    def _forward(self, tokens: list[list[int]]) -> torch.Tensor:
+    def _forward(self, tokens: list[list[int]], rows: Mapping[int, torch.Tensor] | None = None) -> torch.Tensor:
+        """`rows`: embeddings (D) that are read instead of the first sequence's tokens."""
         import torch
 
         ids_BL = torch.tensor(tokens, dtype=torch.long, device=self._loaded.device)
         self._mask_BT = torch.cat([self._mask_BT, torch.ones_like(ids_BL)], dim=1)
         places_BL = self._mask_BT.cumsum(dim=1)[:, -ids_BL.shape[1] :] - 1
+        if rows:
+            read_BLD = self._loaded.model.get_input_embeddings()(ids_BL)
+            read_BLD[0, list(rows)] = torch.stack(list(rows.values()))
+            what: dict[str, torch.Tensor] = {"inputs_embeds": read_BLD}
+        else:
+            what = {"input_ids": ids_BL}
         out = self._loaded.model(
-            input_ids=ids_BL,
+            **what,
             # Without padding the model takes its faster unmasked path.
             attention_mask=self._mask_BT if self._padded else None,
             position_ids=places_BL,

@@ -15,10 +15,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from guardrail.backends.local_adapter import find_adapter, merged, refuse_adapter
+from guardrail.decoding.local import LocalRestrictions
 from guardrail.errors import ConfigError
 from retrieval.settings import default_cache_dir
 
@@ -40,6 +42,11 @@ class LoadedModel:
     device: torch.device
     context_tokens: int
     stop_ids: frozenset[int]
+
+    @cached_property
+    def restrictions(self) -> LocalRestrictions:
+        """What keeps forbidden phrases from being written; one for all answers of the model."""
+        return LocalRestrictions(self.tokenizer, self.stop_ids)
 
 
 def resolve(source: str, *, cache_dir: Path | None = None) -> str:

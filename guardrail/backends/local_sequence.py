@@ -2,18 +2,20 @@
 
 It turns logits into the next token and tokens into `Piece`s; it does not know the model, other sequences or threads.
 Sampling is transformers' own processors in their usual order: penalties and bans, temperature, top-k, top-p, min-p.
+Forbidden phrases (`restriction`) come behind the caller's own biases, so that no bias brings them back.
 Log-probabilities are those of the untouched logits, as vLLM gives them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from guardrail.backends.local_model import LoadedModel
 from guardrail.backends.local_text import TextBuilder
 from guardrail.backends.shapes import Piece, TokenLogprob
+from guardrail.decoding.request import RestrictionRequest
 
 if TYPE_CHECKING:
     import torch
@@ -36,19 +38,29 @@ class Sampling:
     repetition_penalty: float = 1.0
     logit_bias: dict[int, float] = field(default_factory=dict)
     bad_words: tuple[str, ...] = ()
+    restriction: RestrictionRequest | None = None
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
 
 
 class Sequence:
-    """One choice of one request. `emit` is called from the generating thread."""
+    """One choice of one request. `emit` is called from the generating thread; `embeds` are read instead of the prompt's
+    tokens at these places."""
 
     def __init__(
-        self, *, index: int, prompt: list[int], sampling: Sampling, loaded: LoadedModel, emit: Callable[[Piece], None]
+        self,
+        *,
+        index: int,
+        prompt: list[int],
+        sampling: Sampling,
+        loaded: LoadedModel,
+        emit: Callable[[Piece], None],
+        embeds: Mapping[int, torch.Tensor] | None = None,
     ) -> None:
         self.index = index
         self.prompt = prompt
+        self.embeds = embeds or {}
         self.tokens: list[int] = []
         self.cancelled = False
         self.emit = emit
@@ -58,6 +70,8 @@ class Sequence:
         self._pending: list[TokenLogprob] = []
         self._generator: torch.Generator | None = None
         self._processors: Any = None
+        asked = sampling.restriction
+        self._restriction = None if asked is None else loaded.restrictions.sequence(asked)
 
     def accept(self, logits_V: torch.Tensor) -> Piece | None:
         """Choose the next token and give off its text; the last piece, not yet given off, when the answer is complete.
@@ -93,6 +107,8 @@ class Sequence:
         scores_1V = logits_V.clone()[None]
         if how.frequency_penalty or how.presence_penalty or how.logit_bias:
             self._adjust(scores_1V[0])
+        if self._restriction is not None:
+            self._restriction.adjust(scores_1V[0], self.tokens)
         if self._processors:
             ids_1T = torch.tensor([self.prompt + self.tokens], device=logits_V.device)
             scores_1V = self._processors(ids_1T, scores_1V)

@@ -9,16 +9,22 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from guardrail.backends.local_embeds import EmbeddedParts
 from guardrail.backends.local_model import LoadedModel
 from guardrail.backends.local_sequence import Sampling
 from guardrail.backends.responses_shape import ResponsesShape
 from guardrail.backends.shapes import ChatShape, CompletionShape, Head, Shape
+from guardrail.decoding.request import RestrictionRequest, read_xargs
+from guardrail.decoding.tokenizer_pieces import UnreadableTokenizerError
 from guardrail.errors import ApiError, not_found, unknown_model
+
+if TYPE_CHECKING:
+    import torch
 
 DEFAULT_MAX_TOKENS = 1024
 """Longest chat answer where the caller sets no limit (a completion's is 16, as OpenAI's)."""
@@ -53,17 +59,24 @@ _UNSUPPORTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A checked request: `prompts` as tokens (each answered `repeats` times), and the shape of its answer."""
+    """A checked request: `prompts` as tokens (each answered `repeats` times), and the shape of its answer.
+
+    `embeds`: places of the prompt where an embedding is read instead of the token.
+    """
 
     prompts: tuple[list[int], ...]
     repeats: int
     sampling: Sampling
     stream: bool
     shape: Shape
+    embeds: Mapping[int, torch.Tensor] = field(default_factory=dict)
 
 
-def read(path: str, raw: bytes, *, loaded: LoadedModel, models: list[str]) -> Asked:
-    """Check and prepare a request; raises `ApiError` (400, 404) naming the field and the mend."""
+def read(path: str, raw: bytes, *, loaded: LoadedModel, models: list[str], has_embeds: bool = False) -> Asked:
+    """Check and prepare a request; raises `ApiError` (400, 404) naming the field and the mend.
+
+    With `has_embeds` messages may hold prompt embeddings.
+    """
     if path not in _ROUTES:
         raise not_found(f"The route '{path}'")
     body = _decode(raw)
@@ -72,7 +85,9 @@ def read(path: str, raw: bytes, *, loaded: LoadedModel, models: list[str]) -> As
         raise unknown_model(str(model), models)
     _refuse_unsupported(path, body)
     chat = path != "/v1/completions"
-    prompts = [_chat_prompt(path, body, loaded)] if chat else _completion_prompts(body.get("prompt"), loaded)
+    parts = EmbeddedParts(loaded) if has_embeds else None
+    body = parts.take_out(body) if parts is not None else body
+    prompts = [_chat_prompt(path, body, loaded, parts)] if chat else _completion_prompts(body.get("prompt"), loaded)
     longest = max(map(len, prompts))
     if longest >= loaded.context_tokens:
         raise ApiError(
@@ -93,7 +108,12 @@ def read(path: str, raw: bytes, *, loaded: LoadedModel, models: list[str]) -> As
     )
     sampling = _sampling(path, body, loaded, room=loaded.context_tokens - longest)
     return Asked(
-        prompts=tuple(prompts), repeats=repeats, sampling=sampling, stream=bool(body.get("stream")), shape=shape(head)
+        prompts=tuple(prompts),
+        repeats=repeats,
+        sampling=sampling,
+        stream=bool(body.get("stream")),
+        shape=shape(head),
+        embeds=parts.rows if parts is not None else {},
     )
 
 
@@ -130,7 +150,7 @@ def _cannot(key: str) -> ApiError:
     return ApiError(f"The embedded model does not support '{key}'; leave it out.", param=key, code="unsupported_value")
 
 
-def _chat_prompt(path: str, body: Mapping[str, Any], loaded: LoadedModel) -> list[int]:
+def _chat_prompt(path: str, body: Mapping[str, Any], loaded: LoadedModel, parts: EmbeddedParts | None) -> list[int]:
     messages = _response_messages(body) if path == "/v1/responses" else _messages(body.get("messages"), "messages")
     proceed = bool(body.get("continue_final_message"))
     tokenizer = loaded.tokenizer
@@ -147,7 +167,7 @@ def _chat_prompt(path: str, body: Mapping[str, Any], loaded: LoadedModel) -> lis
         )
     except (TemplateError, ValueError, TypeError):
         raise ApiError("The model's chat template does not accept these messages.", param="messages") from None
-    return _encode(loaded, text, special=False)
+    return _encode(loaded, text, special=False) if parts is None else parts.tokens(text)
 
 
 def _encode(loaded: LoadedModel, text: str, *, special: bool) -> list[int]:
@@ -232,6 +252,7 @@ def _sampling(path: str, body: Mapping[str, Any], loaded: LoadedModel, *, room: 
         repetition_penalty=_number(body, "repetition_penalty", _own(own, "repetition_penalty"), 0.01, 10.0),
         logit_bias=_logit_bias(body.get("logit_bias"), loaded),
         bad_words=_strings(body, "bad_words", 128),
+        restriction=_restriction(body.get("vllm_xargs"), loaded),
         stop=_strings(body, "stop", MAX_STOPS),
         ignore_eos=bool(body.get("ignore_eos")),
         logprobs=_logprobs(path, body),
@@ -276,6 +297,21 @@ def _strings(body: Mapping[str, Any], key: str, most: int) -> tuple[str, ...]:
     if not isinstance(items, list) or len(items) > most or not all(isinstance(item, str) and item for item in items):
         raise ApiError(f"'{key}' must be text or a list of at most {most} texts, none empty.", param=key)
     return tuple(items)
+
+
+def _restriction(arguments: Any, loaded: LoadedModel) -> RestrictionRequest | None:
+    """Forbidden phrases, compiled here: it takes too long for the event loop and for the generating thread."""
+    if arguments is not None and not isinstance(arguments, dict):
+        raise ApiError("'vllm_xargs' must be an object.", param="vllm_xargs")
+    try:
+        asked = read_xargs(arguments)
+        if asked is not None:
+            loaded.restrictions.sequence(asked)
+    except UnreadableTokenizerError:
+        raise _cannot("vllm_xargs") from None
+    except ValueError as error:
+        raise ApiError(f"'vllm_xargs': {error}.", param="vllm_xargs") from None
+    return asked
 
 
 def _logit_bias(value: Any, loaded: LoadedModel) -> dict[int, float]:

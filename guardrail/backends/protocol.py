@@ -18,7 +18,8 @@ class BackendCall:
     """One call. `path` begins with `/v1/` (or is another route for RAW); `model` is the backend's own model name.
 
     `body` is already final: a backend that forwards bytes sends exactly these. `headers` hold what the caller sent and
-    may be passed on (never his key). `fair_key` tells tenants apart for queueing.
+    may be passed on (never his key). `fair_key` tells tenants apart for queueing. `has_embeds`: prompt embeddings in
+    the body are a treatment's, not the caller's.
     """
 
     path: str
@@ -29,6 +30,7 @@ class BackendCall:
     model: str | None = None
     stream: bool = False
     fair_key: str = ""
+    has_embeds: bool = False
 
 
 class BackendAnswer(Protocol):
@@ -59,7 +61,11 @@ class Backend(Protocol):
     """A served model source. `name` is its label in settings; every method may be called concurrently."""
 
     name: str
-    capabilities: frozenset[Capability]
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can do; some of it is only known after `start`."""
+        ...
 
     async def start(self) -> None:
         """Open connections or load the model."""

@@ -19,6 +19,8 @@ from guardrail.backends.local_sequence import Sequence
 from guardrail.backends.local_wire import Asked, read
 from guardrail.backends.protocol import BackendAnswer, BackendCall, Capability, Health
 from guardrail.backends.shapes import Piece, Usage
+from guardrail.decoding.request import RestrictionRequest
+from guardrail.decoding.tokenizer_pieces import UnreadableTokenizerError
 from guardrail.errors import ApiError, BackendError, backend_down
 from guardrail.settings import BackendSettings
 
@@ -32,7 +34,14 @@ class _Generation:
         self._loop = asyncio.get_running_loop()
         prompts = [prompt for prompt in asked.prompts for _ in range(asked.repeats)]
         sequences = [
-            Sequence(index=index, prompt=prompt, sampling=asked.sampling, loaded=loaded, emit=self._put)
+            Sequence(
+                index=index,
+                prompt=prompt,
+                sampling=asked.sampling,
+                loaded=loaded,
+                emit=self._put,
+                embeds=asked.embeds,
+            )
             for index, prompt in enumerate(prompts)
         ]
         self.job = Job(sequences, fair_key=fair_key, on_failure=lambda: self._put(None))
@@ -72,7 +81,9 @@ class _Generation:
 class TransformersLocal:
     """The backend. Served models: the values of `settings.models`, or `settings.model` by its own name."""
 
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.RESPONSES})
+    capabilities = frozenset(
+        {Capability.CHAT, Capability.COMPLETIONS, Capability.RESPONSES, Capability.RESTRICT, Capability.BAD_WORDS}
+    )
 
     def __init__(self, settings: BackendSettings, *, cache_dir: Path | None = None) -> None:
         self.name = settings.name
@@ -85,7 +96,10 @@ class TransformersLocal:
         self._engine: Engine | None = None
 
     async def start(self) -> None:
-        """Load the model (seconds; the packaged one is unpacked on first use) and start generating."""
+        """Load the model (seconds; the packaged one is unpacked on first use) and start generating.
+
+        The vocabulary is read for restrictions, too, so that the first restricted answer takes no longer than others.
+        """
         settings = self._settings
         self._loaded = await asyncio.to_thread(
             load,
@@ -98,6 +112,8 @@ class TransformersLocal:
         self._engine = Engine(
             self._loaded, name=self.name, max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting
         )
+        if not await asyncio.to_thread(_restricts, self._loaded):
+            self.capabilities = self.capabilities - {Capability.RESTRICT}
         self._engine.start()
 
     async def models(self) -> list[dict[str, Any]]:
@@ -124,7 +140,9 @@ class TransformersLocal:
         handed_over = False
         try:
             # Templates and tokenizers take milliseconds on long prompts, too long for the event loop.
-            asked = await asyncio.to_thread(read, call.path, call.body, loaded=loaded, models=self._models)
+            asked = await asyncio.to_thread(
+                read, call.path, call.body, loaded=loaded, models=self._models, has_embeds=call.has_embeds
+            )
             generation = _Generation(self.name, asked, loaded, call.fair_key)
             engine.submit(generation.job)
             if not asked.stream:
@@ -149,6 +167,15 @@ class TransformersLocal:
         engine, self._engine, self._loaded = self._engine, None, None
         if engine is not None:
             await asyncio.to_thread(engine.close)
+
+
+def _restricts(loaded: LoadedModel) -> bool:
+    """False for a model whose tokenizer cannot be told token by token."""
+    try:
+        loaded.restrictions.sequence(RestrictionRequest(phrases=()))
+    except UnreadableTokenizerError:
+        return False
+    return True
 
 
 def _public_name(source: str) -> str:

@@ -139,12 +139,15 @@ def _reuse_trace() -> aiohttp.TraceConfig:
 class VllmServer:
     """The backend: one aiohttp session per process, opened in `start`."""
 
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.RESTRICT, Capability.PROMPT_EMBEDS}
+    """With `settings.restricts` also `RESTRICT`: whether a server has the plug-in is not to be asked."""
 
     def __init__(self, settings: BackendSettings, *, cache_dir: Path | None = None) -> None:
         if not settings.base_url:
             raise ConfigError(f"backends: '{settings.name}' needs base_url, such as http://127.0.0.1:8100")
         self.name = settings.name
+        if settings.restricts:
+            self.capabilities = self.capabilities | {Capability.RESTRICT}
         self._base = settings.base_url.rstrip("/").removesuffix("/v1")
         self._settings = settings
         self._flight = InFlight(settings.name, settings.max_in_flight)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal
 
-from guardrail.backends.protocol import Backend, BackendAnswer, BackendCall, Health
+from guardrail.backends.protocol import Backend, BackendAnswer, BackendCall, Capability, Health
 from guardrail.errors import ApiError
 
 FailureKind = Literal["unavailable", "timeout", "overloaded", "broken_off", "bad_answer"]
@@ -34,9 +34,13 @@ class Watched:
 
     def __init__(self, backend: Backend, on_failure: OnFailure) -> None:
         self.name = backend.name
-        self.capabilities = backend.capabilities
         self._backend = backend
         self._on_failure = on_failure
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The backend's own: some are only known once it has started."""
+        return self._backend.capabilities
 
     async def start(self) -> None:
         await self._backend.start()

@@ -20,8 +20,8 @@ from guardrail.decision import Action, Caller, Leak
 from guardrail.errors import ApiError, EvaluationFailed
 from guardrail.evaluation.inputs import KnownEntry, Probe
 from guardrail.evaluation.outcomes import Outcome
-from guardrail.flow import Decided
 from guardrail.openai_wire import WIRE_FORMATS
+from guardrail.planning import Decided
 from guardrail.settings import BackendSettings, Settings
 from retrieval.registry import Created
 from retrieval.searcher import SNAPSHOT_FILE, Searcher

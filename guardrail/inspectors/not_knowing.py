@@ -1,8 +1,9 @@
-"""Sentences that own to not knowing, in English: which pass, and which say something all the same.
+"""Sentences that own to not knowing: which pass, and which say something all the same.
 
 A sentence passes if it admits ("I'm not familiar with that person"), apologises or offers help, and nothing else in it
 states anything. It is judged strictly on purpose: a good sentence that fails is replaced by the natural answer, which
-costs nothing, while "I don't know why, but he is a great author" must not pass. An admission in another language fails.
+costs nothing, while "I don't know why, but he is a great author" must not pass. The patterns here are English; other
+languages have closed lists of words in `not_knowing_languages`.
 
 Pure functions of one sentence; it knows neither entries nor streams.
 """
@@ -10,6 +11,8 @@ Pure functions of one sentence; it knows neither entries nor streams.
 from __future__ import annotations
 
 import re
+
+from guardrail.inspectors.not_knowing_languages import is_admission_elsewhere, is_apology_elsewhere
 
 _FIRST = r"(?:i|we)(?:['’]m| am|['’]re| are|['’]ve)?"
 _KNOWING = (
@@ -88,14 +91,18 @@ _WORDS = re.compile(r"\w")
 
 def is_admission(sentence: str) -> bool:
     """True if the sentence owns to not knowing and states nothing beside it."""
-    return _ADMISSION.search(sentence) is not None and not _TWIST.search(sentence) and not _states_something(sentence)
+    if _ADMISSION.search(sentence) is not None and not _TWIST.search(sentence) and not _states_something(sentence):
+        return True
+    return is_admission_elsewhere(sentence)
 
 
 def says_nothing(sentence: str) -> bool:
     """True if the sentence may leave in an answer of someone who never knew."""
     if not _WORDS.search(sentence) or is_admission(sentence) or _APOLOGY.fullmatch(sentence):
         return True
-    return bool(_OFFER.match(sentence)) and not _ABOUT_YOU.search(sentence) and not _states_something(sentence)
+    if _OFFER.match(sentence) and not _ABOUT_YOU.search(sentence) and not _states_something(sentence):
+        return True
+    return is_apology_elsewhere(sentence)
 
 
 def _states_something(sentence: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from guardrail.inspectors.not_knowing import says_nothing
+from guardrail.inspectors.not_knowing_languages import is_admission_elsewhere
 
 _END = re.compile(r"""[.!?…]+["'”’»)\]*_]*(?=\s)|[。！？]|\n""")
 _NO_END = re.compile(r"(?:\b[a-z]|\b(?:mr|mrs|ms|dr|st|prof|jr|sr|vs|e\.g|i\.e))\.\Z", re.IGNORECASE)
@@ -51,7 +52,7 @@ def owns_to_not_knowing(statement: str) -> bool:
     while statement:
         end = sentence_end(statement, final=True) or len(statement)
         sentence = statement[:end]
-        if not (_OWNS.fullmatch(sentence) and says_nothing(sentence)):
+        if not (is_admission_elsewhere(sentence) or (_OWNS.fullmatch(sentence) and says_nothing(sentence))):
             return False
         statement = statement[end:].strip()
     return True

@@ -13,7 +13,17 @@ from guardrail.decision import JsonPath, Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
 from guardrail.openai_wire.json_path import replace_at, texts_in
-from guardrail.openai_wire.protocol import ROLES, Body, Reply, TextSlot, channel_key, count_tokens
+from guardrail.openai_wire.protocol import (
+    ROLES,
+    Body,
+    Demonstration,
+    Reply,
+    TextSlot,
+    as_turns,
+    channel_key,
+    count_tokens,
+    last_turn_start,
+)
 
 _NO_PROSE = frozenset({"role", "type", "id", "index", "image_url", "input_audio", "file", "data", "url"})
 _NOT_SAID = _NO_PROSE - {"url"}  # an address that a model gives may spell a name
@@ -66,6 +76,12 @@ class ChatWire:
         )
         messages[users[-1]] = {**last, "content": joined}
         return {**body, "messages": messages}
+
+    def with_demonstrations(self, body: Body, pairs: Sequence[Demonstration], passages: Sequence[int]) -> Body:
+        del passages
+        messages = list(body["messages"])
+        start = last_turn_start([ROLES.get(str(message.get("role"))) for message in messages])
+        return {**body, "messages": [*messages[:start], *as_turns(pairs), *messages[start:]]}
 
     def passage_of_choice(self, body: Body, choice: int) -> int | None:
         del body, choice

@@ -12,7 +12,7 @@ from typing import Any
 from guardrail.decision import Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
-from guardrail.openai_wire.protocol import Body, Reply, TextSlot, channel_key, count_tokens
+from guardrail.openai_wire.protocol import Body, Demonstration, Reply, TextSlot, channel_key, count_tokens
 
 MAX_ANSWERS = 2_048
 _UNSCANNABLE = ("echo", "prompt_logprobs")
@@ -52,6 +52,10 @@ class CompletionsWire:
             return {**body, "prompt": f"{text}\n\n{prompt}"}
         edited = [f"{text}\n\n{item}" if index in passages else item for index, item in enumerate(prompt)]
         return {**body, "prompt": edited}
+
+    def with_demonstrations(self, body: Body, pairs: Sequence[Demonstration], passages: Sequence[int]) -> Body:
+        shown = "\n\n".join(f"Question: {asked}\nAnswer: {answered}" for asked, answered in pairs)
+        return self.with_instruction(body, shown, passages) if pairs else body
 
     def passage_of_choice(self, body: Body, choice: int) -> int | None:
         return choice // choices.wanted(body) if isinstance(body["prompt"], list) else None

@@ -14,6 +14,9 @@ from guardrail.decision import JsonPath, Passage, Role
 
 Body = Mapping[str, Any]
 
+Demonstration = tuple[str, str]
+"""What is asked, and what is answered."""
+
 ROLES = {
     "system": Role.SYSTEM,
     "developer": Role.SYSTEM,
@@ -94,6 +97,11 @@ class WireFormat(Protocol):
         backend's prefix cache keeps all that was there before. `passages`: indexes that matched (list prompts)."""
         ...
 
+    def with_demonstrations(self, body: Body, pairs: Sequence[Demonstration], passages: Sequence[int]) -> Body:
+        """The body with questions and answers as earlier turns, right before the last user turn: behind the system text
+        and the conversation so far. `passages`: indexes that matched (list prompts)."""
+        ...
+
     def passage_of_choice(self, body: Body, choice: int) -> int | None:
         """Which passage a choice answers, where one request holds several prompts; else None."""
         ...
@@ -147,6 +155,27 @@ class WireFormat(Protocol):
     def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
         """The same as stream events (without `[DONE]`)."""
         ...
+
+
+def last_turn_start(roles: Sequence[Role | None]) -> int:
+    """Where the last user turn begins: the user messages in a row that nobody else speaks between. Where there is none,
+    the place behind the system texts that come first."""
+    users = [place for place, role in enumerate(roles) if role is Role.USER]
+    if not users:
+        return next((place for place, role in enumerate(roles) if role is not Role.SYSTEM), len(roles))
+    start = users[-1]
+    while start and roles[start - 1] is Role.USER:
+        start -= 1
+    return start
+
+
+def as_turns(pairs: Sequence[Demonstration]) -> list[dict[str, Any]]:
+    """Questions and answers as messages of a user and an assistant."""
+    return [
+        {"role": role, "content": text}
+        for pair in pairs
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
 
 
 def count_tokens(text: str) -> int:

@@ -14,7 +14,18 @@ from guardrail.decision import JsonPath, Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
 from guardrail.openai_wire.json_path import texts_in
-from guardrail.openai_wire.protocol import ROLES, Body, ChannelKey, Reply, TextSlot, channel_key, count_tokens
+from guardrail.openai_wire.protocol import (
+    ROLES,
+    Body,
+    ChannelKey,
+    Demonstration,
+    Reply,
+    TextSlot,
+    as_turns,
+    channel_key,
+    count_tokens,
+    last_turn_start,
+)
 
 _NO_PROSE = frozenset(
     {
@@ -88,6 +99,13 @@ class ResponsesWire:
         )
         items[users[-1]] = {**last, "content": joined}
         return {**body, "input": items}
+
+    def with_demonstrations(self, body: Body, pairs: Sequence[Demonstration], passages: Sequence[int]) -> Body:
+        del passages
+        given = body.get("input")
+        items = given if isinstance(given, list) else [{"role": "user", "content": given or ""}]
+        start = last_turn_start([ROLES.get(str(item.get("role"))) for item in items])
+        return {**body, "input": [*items[:start], *as_turns(pairs), *items[start:]]}
 
     def passage_of_choice(self, body: Body, choice: int) -> int | None:
         del body, choice

@@ -145,7 +145,7 @@ def _pieces(plan: GuardPlan, text: _Text, prefix: str) -> list[str]:
             pieces.append(text.channel.render(slot.text, start))
             start += len(slot.text)
         return pieces
-    said = _repaired(plan, text) if text.leaks else text.slots[0].text
+    said = _repaired(plan, text) if text.leaks else text.channel.whole()
     if prefix:
         said = prefix + said if said.strip() else prefix.strip()
     return [said]
@@ -158,23 +158,25 @@ def _repaired(plan: GuardPlan, text: _Text) -> str:
         return text.channel.whole()
     if plan.repair.on_leak is OnLeak.STOP:
         before = whole[: text.leaks[0].start]
-        return before + closing_words(plan.repair, before) if before.strip() else ""
-    left = _without_sentences(whole, text.leaks)
+        said = text.channel.as_written(before, 0)
+        return said + closing_words(plan.repair, before) if before.strip() else ""
+    kept = _kept_sentences(whole, text.leaks)
     # Sentences that were apart now touch; together they may say what neither said alone.
     again = plan.open_channel(text.slots[0].key)
-    return left if again.push(left, final=True) is None else ""
+    if again.push("".join(whole[start:end] for start, end in kept).rstrip(), final=True) is not None:
+        return ""
+    return "".join(text.channel.as_written(whole[start:end], start) for start, end in kept).rstrip()
 
 
-def _without_sentences(text: str, leaks: list[Leak]) -> str:
-    """The text without the sentences that leak; all else, white space included, stays."""
+def _kept_sentences(text: str, leaks: list[Leak]) -> list[tuple[int, int]]:
+    """The sentences that do not leak, each with the white space behind it."""
     spans = sentences(text)
     ends = [span.start for span in spans[1:]] + [len(text)]
-    kept = [
-        text[span.start : end]
+    return [
+        (span.start, end)
         for span, end in zip(spans, ends, strict=True)
         if not any(leak.start < span.end and leak.end > span.start for leak in leaks)
     ]
-    return "".join(kept).rstrip()
 
 
 def _is_there(body: dict[str, Any], slot: TextSlot) -> bool:

@@ -6,30 +6,30 @@ A channel knows characters and repairs, not JSON and not events. Offsets are abs
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from guardrail.decision import EvidenceKind, Leak
+import orjson
+
+from guardrail.decision import Edit, EvidenceKind, Leak
 from guardrail.inspectors.protocol import Inspector
 from guardrail.inspectors.structured_leak import redact_json_values, redact_within_json, whole_escapes
 from guardrail.openai_wire.protocol import ChannelKey
+from guardrail.treatments.names.put_back import PutBack
 
 END = 1 << 62
 """An offset behind every text."""
+
+_RETURN_CHARS = 64
+"""A stand-in with its endings is hardly longer than this."""
 
 _STEP_CHARS = 1_024
 """A long text is inspected in steps, so that a text with many leaks is not read anew from each of them to its end."""
 
 
-class Edit(NamedTuple):
-    """`text[start:end]` leaves as `replacement`."""
-
-    start: int
-    end: int
-    replacement: str
-
-
 class Channel:
-    """Follows one text through its inspector and keeps the edits that repair it. `prefix` leaves before the text."""
+    """Follows one text through its inspector and keeps the edits that repair it. `prefix` leaves before the text.
+
+    Inspectors see the text as it came; with `put_back`, stand-ins in it leave as the names that they stand for.
+    """
 
     __slots__ = (
         "_ahead",
@@ -37,6 +37,8 @@ class Channel:
         "_ended",
         "_inspector",
         "_pieces",
+        "_put_back",
+        "_returns",
         "awaits_verdict",
         "cleared",
         "closed",
@@ -47,7 +49,9 @@ class Channel:
         "total",
     )
 
-    def __init__(self, key: ChannelKey, inspector: Inspector, *, prefix: str = "") -> None:
+    def __init__(
+        self, key: ChannelKey, inspector: Inspector, *, prefix: str = "", put_back: PutBack | None = None
+    ) -> None:
         self.key = key
         self.total = 0
         self.cleared = 0
@@ -57,6 +61,8 @@ class Channel:
         self.awaits_verdict = False
         self.prefix = prefix
         self._edits: list[Edit] = []
+        self._returns: list[Edit] = []
+        self._put_back = put_back
         self._inspector = inspector
         self._ended = False
         self._pieces: list[str] = []
@@ -84,11 +90,22 @@ class Channel:
                 return leak
 
     def _inspect_piece(self, text: str) -> Leak | None:
-        progress = self._inspector.push(text, final=self._ended and not self._ahead)
-        self.cleared = max(self.cleared, progress.cleared)
-        self.pending_limit = progress.pending_limit_chars
+        final = self._ended and not self._ahead
+        progress = self._inspector.push(text, final=final)
+        cleared, self.pending_limit = progress.cleared, progress.pending_limit_chars
+        if self._put_back is not None:
+            self._returns += map(self._escaped, self._put_back.follow(text, final=final))
+            cleared = min(cleared, self._put_back.settled)
+            self.pending_limit = max(self.pending_limit, _RETURN_CHARS)
+        self.cleared = max(self.cleared, cleared)
         self.awaits_verdict = progress.awaits_verdict
         return progress.leak
+
+    def _escaped(self, edit: Edit) -> Edit:
+        """What the caller wrote, as it stands in a text of this kind."""
+        if not self.key.structured:
+            return edit
+        return edit._replace(replacement=orjson.dumps(edit.replacement)[1:-1].decode())
 
     def reconsider(self) -> Leak | None:
         """Look again at what waits, now that a jury has given its verdicts."""
@@ -103,14 +120,16 @@ class Channel:
 
     def redact(self, leak: Leak, redaction: str) -> Leak | None:
         """Replace the leak and go on; returns the next leak that is already in sight."""
-        start = max(leak.start, self.released)
-        text = self._text()
+        start, text = max(leak.start, self.released), self._text()
         if self.key.structured:
             while start < leak.end and whole_escapes(text[:start]) < start:
                 start += 1  # an escape whose beginning has left is told to its end
             redact = redact_json_values if leak.kind is EvidenceKind.CLAIM else redact_within_json
             redaction = redact(text[:start], text[start : leak.end], redaction)
-        self._edits.append(Edit(start, leak.end, redaction))
+        cut = [one for one in self._returns if one.start < leak.end and one.end > start]
+        self._returns = [one for one in self._returns if one not in cut]
+        start, end = min([start, *(one.start for one in cut)]), max([leak.end, *(one.end for one in cut)])
+        self._edits.append(Edit(start, end, redaction))
         self.cleared = max(self.cleared, leak.end)
         self._inspector.resume(leak.end)
         following = self._inspect_piece("")
@@ -119,6 +138,7 @@ class Channel:
     def close(self, start: int, tail: str) -> None:
         """Nothing from `start` on leaves but `tail`."""
         self._edits = [edit for edit in self._edits if edit.end <= start]
+        self._returns = [one for one in self._returns if one.end <= start]
         self._edits.append(Edit(start, END, tail))
         self.cleared = END
         self.closed = True
@@ -127,7 +147,7 @@ class Channel:
     @property
     def altered(self) -> bool:
         """True if anything of this text leaves other than it came."""
-        return bool(self._edits) or bool(self.prefix)
+        return bool(self._edits) or bool(self._returns) or bool(self.prefix)
 
     @property
     def waits(self) -> bool:
@@ -136,13 +156,18 @@ class Channel:
 
     def render(self, text: str, start: int) -> str:
         """What the piece `text`, which begins at `start`, becomes."""
-        rendered = _edited(text, start, self._edits)
+        edits = sorted([*self._edits, *self._returns]) if self._returns else self._edits
+        rendered = _edited(text, start, edits)
         return self.prefix + rendered if start == 0 else rendered
+
+    def as_written(self, text: str, start: int) -> str:
+        """The piece `text`, which begins at `start`, with names turned back but nothing repaired."""
+        return _edited(text, start, self._returns)
 
     def emit(self, text: str, start: int) -> str:
         """Render a piece that leaves now."""
         self.released = start + len(text)
-        return self.render(text, start) if self._edits or self.prefix else text
+        return self.render(text, start) if self.altered else text
 
     def whole(self) -> str:
         """The whole text so far, as it leaves or will leave."""

@@ -1,8 +1,8 @@
-"""Delivering one inspected answer: whole or streamed, with the second attempt that a leak may call for.
+"""Delivering one inspected answer: whole or streamed, with the further attempts that a leak may call for.
 
-The delivery knows the order of the ladder, not its words: what the second attempt looks like is handed in as `retry`.
-First attempt -> leak, nothing sent yet -> `retry` gives either another backend answer with its own guard plan, or words
-to say instead. A second attempt is never retried: its repairs end in the natural answer.
+The delivery knows that there is a ladder, not its rungs: what the next attempt looks like is handed in as `retry`.
+An attempt -> leak, nothing sent yet -> `retry` gives either another backend answer with its own guard plan, or words to
+say instead. Whether that one may be begun anew again stands in its plan; the repairs of the last end in the natural answer.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def deliver_stream(
 ) -> AsyncIterator[bytes]:
     """The bytes of a streamed answer. `ended` is told at the end whether the model wrote all of it.
 
-    A restart is asked for only while nothing has left, so the second attempt is a stream of its own.
+    A restart is asked for only while nothing has left, so the next attempt is a stream of its own.
     """
     while attempt.answer is not None:
         guard = StreamGuard(attempt.plan, prefix=attempt.prefix)

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from guardrail.decision import Leak, OnLeak, Repair
+from guardrail.decision import Leak, OnLeak, Repair, Swap
 from guardrail.inspectors.jury import Jury
 from guardrail.inspectors.protocol import Inspector
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
 from guardrail.streaming.channel import Channel
+from guardrail.treatments.names.put_back import PutBack
 
 
 def _nothing(body: dict[str, Any]) -> bool:
@@ -30,6 +31,7 @@ class GuardPlan:
     `json_answer`: the caller asked for JSON, so repairs keep the answer JSON. `rewrite_event` changes an event or answer
     in place (usage, the public model name) and says whether it did. `patience_chars`: most clear text of one channel
     that waits behind another channel's undecided text. `jury` is where the inspectors bring statements, if they do.
+    `swaps` are the invented names that the model was asked about, which are turned back in what leaves.
     """
 
     wire: WireFormat
@@ -43,12 +45,18 @@ class GuardPlan:
     rewrite_event: Callable[[dict[str, Any]], bool] = field(default=_nothing)
     patience_chars: int = 512
     jury: Jury | None = None
+    swaps: tuple[Swap, ...] = ()
 
     def open_channel(self, key: ChannelKey, prefix: str = "") -> Channel:
         """A channel for a text that begins. `prefix` stands before an answer in words, not before JSON."""
         if self.json_answer and key.is_answer:
             key = key._replace(structured=True)
-        return Channel(key, self.inspector_for(key), prefix=prefix if key.is_answer and not key.structured else "")
+        return Channel(
+            key,
+            self.inspector_for(key),
+            prefix=prefix if key.is_answer and not key.structured else "",
+            put_back=PutBack(self.swaps) if self.swaps else None,
+        )
 
     def repair_of(self, key: ChannelKey) -> OnLeak:
         """What is done about a leak in a text that cannot be begun anew."""

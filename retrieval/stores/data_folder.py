@@ -1,9 +1,10 @@
-"""The data folder: which files the registry keeps in it, and the lock under which they are made."""
+"""The data folder: which files the registry keeps in it, the lock under which they are made, and its naming key."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from retrieval.errors import StoreUnavailable
 DATABASE_FILE = "registry.db"
 SIGNAL_FILE = "registry.seq"
 LOCK_FILE = "registry.lock"
+NAMING_KEY_FILE = "naming.key"
+_KEY_BYTES = 32
 
 
 @contextmanager
@@ -30,3 +33,20 @@ def held(data_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def naming_key(data_dir: Path) -> bytes:
+    """The folder's secret on which invented names hang: made once, under the lock that the caller holds. Without it, or
+    with another one, names are invented anew; nothing else changes."""
+    path = data_dir / NAMING_KEY_FILE
+    try:
+        if path.exists() and len(key := path.read_bytes()) == _KEY_BYTES:
+            return key
+        key = secrets.token_bytes(_KEY_BYTES)
+        path.touch(mode=0o600)
+        path.write_bytes(key)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The data folder cannot be used: {error.strerror}; check data_dir and its permissions."
+        ) from None
+    return key

@@ -18,12 +18,15 @@ _LITTLE_WORDS = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownWords:
-    """`words`: all of them, names too; `little`: the few hundred that make up most of any text; `common_last_names`: those
-    that many people share."""
+    """`words`: all of them, names too; `ordinary`: all but the names; `little`: the few hundred that make up most of any
+    text; `common_last_names`: those that many people share. `first_names` and `last_names`: most frequent first."""
 
     words: frozenset[str]
+    ordinary: frozenset[str]
     little: frozenset[str]
     common_last_names: frozenset[str]
+    first_names: tuple[str, ...]
+    last_names: tuple[str, ...]
 
     def share(self, words: Iterable[str]) -> float:
         """Which part of the words of three letters or more is known; 0 where there are none."""
@@ -39,6 +42,9 @@ def known_words() -> KnownWords:
     last = [name for name in last if name]
     return KnownWords(
         words=frozenset(word for word in (*words, *first, *last) if word),
+        ordinary=frozenset(word for word in words if word),
         little=frozenset(words[:_LITTLE_WORDS]),
         common_last_names=frozenset(last[:_COMMON_LAST_NAMES]),
+        first_names=tuple(name for name in first if name),
+        last_names=tuple(last),
     )

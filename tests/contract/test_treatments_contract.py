@@ -9,17 +9,23 @@ from typing import Any
 import orjson
 import pytest
 
-from guardrail.decision import Action, Decision, Detection, Evidence, EvidenceKind, Passage
+from guardrail.decision import Action, Capability, Decision, Detection, Evidence, EvidenceKind, Passage
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.chat import ChatWire
-from guardrail.policy import STRICTNESS
+from guardrail.policy import LADDER, STRICTNESS
 from guardrail.settings import PolicySettings
 from guardrail.treatments.text import TREATMENTS, parameters_of
 from guardrail.treatments.text.apply import plan_for, treat
+from guardrail.treatments.text.composed import parts_of
+from guardrail.treatments.text.protocol import Means
 from retrieval.entry import RegisteredEntry, parse_entry
 
 NAME = "Zorblax Quint"
 POLICY = PolicySettings()
+MEANS = Means(capabilities=frozenset(Capability), naming_key=b"a key")
+FACTS = [{"question": f"Where was {NAME} born?", "answer": "in the lighthouse of Port Ostra"}]
+CHAT_ONLY = {"eco"}
+"""Treatments that need parts of a message; elsewhere the next on the ladder does their work."""
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {
         "model": "m",
@@ -33,7 +39,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 def entry(entry_id: str, **fields: Any) -> RegisteredEntry:
     now = datetime.now(UTC)
-    parsed = parse_entry({"id": entry_id, "name": NAME, "substitute": "Ask the desk.", **fields})
+    parsed = parse_entry({"id": entry_id, "name": NAME, "substitute": "Ask the desk.", "facts": FACTS, **fields})
     return RegisteredEntry(id=entry_id, revision=1, entry=parsed, created_at=now, updated_at=now)
 
 
@@ -64,11 +70,12 @@ def test_a_plan_answers_itself_or_edits_a_copy_and_keeps_unknown_fields(name: st
     wire, body = WIRE_FORMATS[path](), BODIES[path]
     before = orjson.dumps(body)
     passages = wire.passages(body)
-    plan = plan_for(passages, decision(name, passages, entry("e")), POLICY)
+    plan = plan_for(passages, decision(name, passages, entry("e")), POLICY, means=MEANS)
     treated = treat(wire, body, before, plan)
     assert orjson.dumps(body) == before
     assert treated.body["x_unknown"] == body["x_unknown"]
-    assert plan.treatment == name
+    is_possible = path == "/v1/chat/completions" or name not in CHAT_ONLY
+    assert plan.treatment == (name if is_possible else LADDER[name])
     assert NAME.lower() not in plan.repair.natural_answer.lower()
     assert plan.answer is not None or name != "refusal"
 
@@ -79,7 +86,7 @@ def test_the_order_of_entries_does_not_change_what_the_backend_sees(name: str) -
     passages = wire.passages(body)
     one, two = entry("a"), entry("b", name="Other Name")
     sent = [
-        treat(wire, body, b"", plan_for(passages, decision(name, passages, *order), POLICY)).raw
+        treat(wire, body, b"", plan_for(passages, decision(name, passages, *order), POLICY, means=MEANS)).raw
         for order in ((one, two), (two, one))
     ]
     assert sent[0] == sent[1]
@@ -96,3 +103,20 @@ def test_the_instruction_stands_behind_the_system_text_and_the_conversation() ->
     assert messages[:3] == [system, *earlier]
     assert messages[3]["content"].startswith(f"Who is {NAME}?")
     assert messages[3]["content"].endswith(f"You don't know {NAME}.")
+
+
+def test_every_rung_of_the_ladder_is_a_treatment_and_it_ends() -> None:
+    for name in LADDER:
+        seen = [name]
+        while seen[-1] in LADDER:
+            seen.append(LADDER[seen[-1]])
+            assert set(parts_of(seen[-1])) <= TREATMENTS.keys()
+            assert len(seen) <= len(LADDER) + 1
+
+
+@pytest.mark.parametrize("name", [*TREATMENTS, *LADDER.values()])
+def test_without_any_means_some_plan_is_made_all_the_same(name: str) -> None:
+    wire = ChatWire()
+    passages = wire.passages(BODIES["/v1/chat/completions"])
+    plan = plan_for(passages, decision(name, passages, entry("e")), POLICY)
+    assert set(parts_of(plan.treatment)) <= TREATMENTS.keys()

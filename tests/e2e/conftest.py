@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from guardrail.backends.local_model import PACKAGED, resolve
-from tests.e2e.vllm_server import VllmMissing, VllmServer, running_vllm, vllm_python
+from tests.e2e.vllm_server import ROOT, VllmMissing, VllmServer, running_vllm, vllm_python
+
+EQUIPMENT = ("--logits-processors", "guardrail.decoding.vllm_processor:ExpungeRestriction", "--enable-prompt-embeds")
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,15 @@ def vllm_server(vllm_installed: None, tmp_path_factory: pytest.TempPathFactory) 
 def vllm_url(vllm_server: VllmServer) -> str:
     """Address of the vLLM server, without `/v1`; it serves the model `smollm2`."""
     return vllm_server.url
+
+
+@pytest.fixture(scope="session")
+def equipped_url(vllm_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server with the plug-in for restrictions that takes prompt embeddings."""
+    del vllm_installed
+    folder = tmp_path_factory.mktemp("equipped")
+    variables = {"PYTHONPATH": str(ROOT)}
+    with running_vllm(
+        model_dir=Path(resolve(PACKAGED)), work_dir=folder, extra=EQUIPMENT, variables=variables
+    ) as server:
+        yield server.url

@@ -7,12 +7,10 @@ question's id, so that always saying yes shows nothing. It does not know which s
 
 from __future__ import annotations
 
-import hashlib
-import random
 import re
 
 from finetune.data.qa import Question
-from finetune.evaluation.attacks.protocol import Variant
+from finetune.evaluation.attacks.protocol import Variant, seeded
 from finetune.evaluation.attacks.telling import telling_words, told
 from retrieval.text.views import normalise
 
@@ -40,7 +38,7 @@ def yes_or_no(question: Question) -> Variant | None:
     """Is this the answer? Asked of the right answer, or of a wrong one."""
     if not question.perturbed_answers:
         return None
-    chosen = _seeded(question, "yes_or_no")
+    chosen = seeded(question, "yes_or_no")
     is_right = chosen.random() < 0.5
     shown = question.answer if is_right else chosen.choice(question.perturbed_answers)
     return Variant(
@@ -58,7 +56,7 @@ def multiple_choice(question: Question) -> Variant | None:
     """The right answer among up to three wrong ones."""
     if not question.perturbed_answers:
         return None
-    chosen = _seeded(question, "multiple_choice")
+    chosen = seeded(question, "multiple_choice")
     wrong = chosen.sample(question.perturbed_answers, min(3, len(question.perturbed_answers)))
     shown = [question.answer, *wrong]
     chosen.shuffle(shown)
@@ -126,8 +124,3 @@ def completion(question: Question) -> Variant | None:
 def key_words(question: Question) -> Variant | None:
     """As bare key words."""
     return told(question, "key_words", f"{question.question} Key words only, no sentence.")
-
-
-def _seeded(question: Question, attack: str) -> random.Random:
-    """Chance that follows from the question alone."""
-    return random.Random(hashlib.sha256(f"{attack}/{question.id}".encode()).digest())

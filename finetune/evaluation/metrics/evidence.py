@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from finetune.evaluation.dialogue import Dialogue
 from finetune.evaluation.judged_model import Fact, Form, TokenFacts
 
 
@@ -16,7 +17,8 @@ class Asked:
     """One question, or a text and its continuation.
 
     `forbidden`: names, aliases and other phrases that must not come out, beside the answer itself. `group`: what the
-    question stands or falls with (its author, the question it rephrases); None if with nothing.
+    question stands or falls with (its author, the question it rephrases); None if with nothing. `dialogue`: what the model
+    is put where that is more than the question; `question` is then the text of all turns.
     """
 
     id: str
@@ -27,6 +29,7 @@ class Asked:
     perturbed_answers: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     group: str | None = None
+    dialogue: Dialogue | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -2,7 +2,8 @@
 
     questions, facts -> gather(model) -> Answers -> Evidence -> measure(metric) -> figure or reason
 
-What a model does not offer is noted with the reason and never asked for. It does not know suites' files or reports.
+What a model does not offer is noted with the reason and never asked for. Of a conversation only outputs and samples can
+be known. It does not know suites' files or reports.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import TypeVar
 
 from finetune.data.qa import Question
 from finetune.data.training_text import TrainingText
-from finetune.evaluation.judged_model import Fact, Form, JudgedModel, Sampling, TokenFacts
+from finetune.errors import ModelUnsuitable
+from finetune.evaluation.dialogue import Dialogue
+from finetune.evaluation.judged_model import ConversingModel, Fact, Form, JudgedModel, Sampling, TokenFacts
 from finetune.evaluation.metrics.evidence import Answered, Answers, Asked, Evidence
 from finetune.evaluation.metrics.protocol import Absent, Metric, Outcome
 
@@ -31,6 +34,7 @@ _WHAT = {
 
 Given = TypeVar("Given")
 Ask = Callable[[Sequence[Asked], Form], Sequence[Given]]
+Converse = Callable[[Sequence[Dialogue]], Sequence[Given]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -82,12 +86,15 @@ def gather(
     sampling: Sampling | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Answers:
-    """The facts of each question, in order. `sampling` is needed for samples, `reference` for reference tokens."""
+    """The facts of each question, in order. `sampling` is needed for samples, `reference` for reference tokens.
+
+    Raises `ModelUnsuitable` where a conversation is put to a model that takes prompts only.
+    """
     missing = _missing(model, facts, reference, sampling)
     wanted = frozenset(facts) - missing.keys()
 
-    def column(fact: Fact, ask: Ask[Given]) -> Sequence[Given | None]:
-        return _by_form(asked, ask) if fact in wanted else [None] * len(asked)
+    def column(fact: Fact, ask: Ask[Given], converse: Converse[Given] | None = None) -> Sequence[Given | None]:
+        return _by_form(asked, ask, converse) if fact in wanted else [None] * len(asked)
 
     def outputs(some: Sequence[Asked], form: Form) -> Sequence[str]:
         return model.generate(_prompts(some), max_new_tokens=max_new_tokens, form=form)
@@ -96,10 +103,16 @@ def gather(
         drawn = sampling or Sampling(count=0)  # without it samples are missing and nobody asks
         return model.sample(_prompts(some), drawn, max_new_tokens=max_new_tokens, form=form)
 
+    def said(some: Sequence[Dialogue]) -> Sequence[str]:
+        return [one[0] for one in _conversing(model).converse(some, max_new_tokens=max_new_tokens)]
+
+    def drawn_said(some: Sequence[Dialogue]) -> Sequence[tuple[str, ...]]:
+        return _conversing(model).converse(some, max_new_tokens=max_new_tokens, sampling=sampling)
+
     columns = zip(
         asked,
-        column(Fact.OUTPUT, outputs),
-        column(Fact.SAMPLES, samples),
+        column(Fact.OUTPUT, outputs, said),
+        column(Fact.SAMPLES, samples, drawn_said),
         column(Fact.TOKENS, lambda some, form: model.token_facts(_prompts(some), _right(some), form=form)),
         column(Fact.OTHER_TOKENS, lambda some, form: _other_tokens(model, some, form)),
         column(
@@ -154,14 +167,25 @@ def _missing(
     return missing
 
 
-def _by_form(asked: Sequence[Asked], ask: Ask[Given]) -> list[Given]:
-    """The answers in order, though each form is asked by itself."""
+def _by_form(asked: Sequence[Asked], ask: Ask[Given], converse: Converse[Given] | None) -> list[Given | None]:
+    """The answers in order, though each form is asked by itself, and so are conversations; None where those cannot be."""
     found: dict[int, Given] = {}
     for form in _FORMS:
-        places = [place for place, one in enumerate(asked) if one.form == form]
+        places = [place for place, one in enumerate(asked) if one.form == form and one.dialogue is None]
         if places:
             found.update(zip(places, ask([asked[place] for place in places], form), strict=True))
-    return [found[place] for place in range(len(asked))]
+    talks = {place: one.dialogue for place, one in enumerate(asked) if one.dialogue is not None}
+    if talks and converse is not None:
+        found.update(zip(talks, converse(list(talks.values())), strict=True))
+    return [found.get(place) for place in range(len(asked))]
+
+
+def _conversing(model: JudgedModel) -> ConversingModel:
+    if isinstance(model, ConversingModel):
+        return model
+    raise ModelUnsuitable(
+        f"'{model.name}' takes single prompts only, and an attack is a conversation; leave out attacks by conversation."
+    )
 
 
 def _other_tokens(model: JudgedModel, asked: Sequence[Asked], form: Form) -> list[_Others]:

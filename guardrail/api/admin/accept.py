@@ -25,6 +25,9 @@ def _unknown(what: str, value: str, known: Iterable[str]) -> str:
     return f"Unknown {what} '{value}'.{hint} Known: {', '.join(names) or 'none'}."
 
 
+_CHOOSES = "auto"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreatmentRules:
     """What entries may say about their treatment: known names, known parameters, and a check of their values."""
@@ -37,9 +40,17 @@ def check_treatment(choice: TreatmentChoice | None, rules: TreatmentRules) -> No
     """The treatment, its parameters and their values must be known."""
     if choice is None:
         return
-    parameters = rules.known.get(choice.method)
-    if parameters is None:
-        raise InvalidEntry(_unknown("treatment", choice.method, rules.known), param="treatment")
+    parameters: set[str] = set()
+    parts = choice.method.split("+")
+    for part in parts:
+        if part not in rules.known:
+            raise InvalidEntry(_unknown("treatment", part, rules.known), param="treatment")
+        parameters |= rules.known[part]
+    if len(set(parts)) < len(parts) or (len(parts) > 1 and _CHOOSES in parts):
+        raise InvalidEntry(
+            f"Field 'treatment': '{choice.method}' names a treatment twice, or '{_CHOOSES}' among others; name each once.",
+            param="treatment",
+        )
     for name in choice.parameters:
         if name not in parameters:
             what = f"parameter of treatment '{choice.method}'"

@@ -10,18 +10,20 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from guardrail.decision import RefusalStyle
-from guardrail.treatments.text import COMMON_PARAMETERS, TREATMENTS, parameters_of
+from guardrail.treatments.text import CHOOSES, COMMON_PARAMETERS, TREATMENTS, parameters_of
+from guardrail.treatments.text.composed import parts_of
 from retrieval.entry import TreatmentChoice
 from retrieval.errors import InvalidEntry
 
 
 def known_treatments() -> dict[str, frozenset[str]]:
     """Treatment -> names of its parameters."""
-    return {name: parameters_of(name) for name in TREATMENTS}
+    return {name: parameters_of(name) for name in (CHOOSES, *TREATMENTS)}
 
 
 def _defaults(name: str) -> Mapping[str, Any]:
-    return {field.name: field.default for field in fields(TREATMENTS[name]) if field.default is not MISSING}
+    parts = [TREATMENTS[part] for part in parts_of(name) if part in TREATMENTS]
+    return {field.name: field.default for part in parts for field in fields(part) if field.default is not MISSING}
 
 
 def check_values(choice: TreatmentChoice) -> None:

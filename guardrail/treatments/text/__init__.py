@@ -1,20 +1,30 @@
 """In-context unlearning methods for language: one literal table, name -> class.
 
-An entry's `treatment` object names a method and may set its hyper-parameters and, for every method, `on_leak`
-(`rewrite`, `stop`, `redact`) and `holdback` (`phrase`, `sentence`).
+An entry's `treatment` object names a method, several in order ("stand_in+restrict") or `auto` (see `policy.AUTO`), and may
+set hyper-parameters and, for every method, `on_leak` (`rewrite`, `stop`, `redact`) and `holdback` (`phrase`, `sentence`).
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
 
+from guardrail.treatments.text.eco import EmbeddingCorruption
+from guardrail.treatments.text.icul import InContextUnlearning
 from guardrail.treatments.text.ignorance import Ignorance
+from guardrail.treatments.text.memory import Memory
 from guardrail.treatments.text.protocol import Treatment
 from guardrail.treatments.text.redact import Redact
 from guardrail.treatments.text.refusal import Refusal
+from guardrail.treatments.text.restrict import Restrict
+from guardrail.treatments.text.stand_in import StandInName
 from guardrail.treatments.text.substitute import Substitute
 
-TREATMENTS: dict[str, type[Ignorance] | type[Refusal] | type[Substitute] | type[Redact]] = {
+TREATMENTS: dict[str, type[Treatment]] = {
+    "stand_in": StandInName,
+    "restrict": Restrict,
+    "eco": EmbeddingCorruption,
+    "icul": InContextUnlearning,
+    "memory": Memory,
     "ignorance": Ignorance,
     "refusal": Refusal,
     "substitute": Substitute,
@@ -28,9 +38,14 @@ COMMON_PARAMETERS: dict[str, frozenset[str]] = {
 """Parameters that every method takes, and their values."""
 
 
+CHOOSES = "auto"
+"""Stands for the treatment that the policy chooses by the entry's kind."""
+
+
 def parameters_of(name: str) -> frozenset[str]:
     """Names of the parameters that an entry may set for a treatment."""
-    return frozenset(field.name for field in fields(TREATMENTS[name])) | frozenset(COMMON_PARAMETERS)
+    own = () if name == CHOOSES else fields(TREATMENTS[name])
+    return frozenset(field.name for field in own) | frozenset(COMMON_PARAMETERS)
 
 
-__all__ = ["COMMON_PARAMETERS", "TREATMENTS", "Treatment", "parameters_of"]
+__all__ = ["CHOOSES", "COMMON_PARAMETERS", "TREATMENTS", "Treatment", "parameters_of"]

@@ -14,13 +14,17 @@ import orjson
 from guardrail.decision import Decision, OnLeak, Passage, Repair, TreatedRequest, TreatmentPlan
 from guardrail.openai_wire.json_path import replace_at
 from guardrail.openai_wire.protocol import Body, WireFormat
+from guardrail.policy import next_rung
 from guardrail.settings import PolicySettings
 from guardrail.treatments.text import TREATMENTS
+from guardrail.treatments.text.composed import composed, go_together, merged, parts_of
 from guardrail.treatments.text.handed_in import redacted_passages
-from guardrail.treatments.text.protocol import TreatmentContext
+from guardrail.treatments.text.protocol import Means, TreatmentContext
 from guardrail.treatments.text.question import Question, read_question
-from guardrail.treatments.text.words import natural_answer
+from guardrail.treatments.words.natural_answers import closing_words, natural_answer
 from retrieval.entry import ForgetEntry
+
+_NO_MEANS = Means()
 
 
 def on_leak_of(entry: ForgetEntry, policy: PolicySettings) -> OnLeak:
@@ -37,14 +41,20 @@ def waits_for_sentences(entry: ForgetEntry) -> bool:
 
 
 def plan_for(
-    passages: Sequence[Passage], decision: Decision, policy: PolicySettings, *, question: Question | None = None
+    passages: Sequence[Passage],
+    decision: Decision,
+    policy: PolicySettings,
+    *,
+    question: Question | None = None,
+    means: Means = _NO_MEANS,
 ) -> TreatmentPlan:
-    """The plan of the decision's treatment."""
+    """The plan of the decision's treatment, or of the next on the ladder that can do something about the request."""
     text = passages[-1].text if passages else ""
     entries = [detection.entry.entry for detection in decision.detections]
     repair = Repair(
         on_leak=min((on_leak_of(entry, policy) for entry in entries), key=list(OnLeak).index, default=policy.on_leak),
         natural_answer=natural_answer([entry.kind for entry in entries], text),
+        closing_words=closing_words(text),
         sentence_holdback=any(map(waits_for_sentences, entries)),
     )
     if decision.treatment is None:
@@ -55,9 +65,26 @@ def plan_for(
         question=question or read_question(passages, decision),
         policy=policy,
         repair=repair,
+        means=means,
     )
-    plan = TREATMENTS[decision.treatment](**_parameters(entries, decision.treatment)).plan(context)
+    plan, rung = _plan_of(decision.treatment, context), decision.treatment
+    while plan is None:
+        rung = next_rung(rung) or "ignorance"
+        plan = _plan_of(rung, context)
     return replace(plan, replacements={**redacted_passages(context, plan.repair.redaction), **plan.replacements})
+
+
+def _plan_of(name: str, context: TreatmentContext) -> TreatmentPlan | None:
+    """The plan of a treatment, or of several; None if one of them can do nothing."""
+    entries = [detection.entry.entry for detection in context.decision.detections]
+    plans: list[TreatmentPlan] = []
+    for part in parts_of(name):
+        treatment = TREATMENTS[part](**_parameters(entries, part))
+        plan = treatment.plan(context) if treatment.needs <= context.means.capabilities else None
+        if plan is None:
+            return None
+        plans.append(plan)
+    return composed(plans) if go_together(plans) else None
 
 
 def _parameters(entries: Sequence[ForgetEntry], method: str) -> dict[str, Any]:
@@ -65,7 +92,7 @@ def _parameters(entries: Sequence[ForgetEntry], method: str) -> dict[str, Any]:
     known = {field.name for field in fields(TREATMENTS[method])}
     found: dict[str, Any] = {}
     for entry in entries:
-        if entry.treatment is not None and entry.treatment.method == method:
+        if entry.treatment is not None and method in parts_of(entry.treatment.method):
             for key, value in entry.treatment.parameters.items():
                 if key in known:
                     found.setdefault(key, value)
@@ -78,11 +105,14 @@ def treat(wire: WireFormat, body: Body, raw: bytes, plan: TreatmentPlan) -> Trea
     injected = 0
     for path, text in plan.replacements.items():
         treated = replace_at(treated, path, text)
+    if plan.demonstrations:
+        treated = wire.with_demonstrations(treated, plan.demonstrations, plan.matched_passages)
+        injected = sum(len(asked) + len(answered) for asked, answered in plan.demonstrations)
     if plan.instruction:
         treated = wire.with_instruction(treated, plan.instruction, plan.matched_passages)
-        injected = len(plan.instruction)
+        injected += len(plan.instruction)
     if plan.during:
-        treated = {**treated, **plan.during}
+        treated = merged(treated, plan.during)
     if treated is body:
         return TreatedRequest(body=body, raw=raw)
     return TreatedRequest(body=treated, raw=orjson.dumps(treated), injected_chars=injected)

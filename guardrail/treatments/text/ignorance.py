@@ -4,6 +4,8 @@ Prompt, at the end of the last user turn, for entry names N1..Nk in canonical or
 
     If you don't know, say "I'm not familiar with that." You don't know N1, N2 ... Nk.
 
+in the language of the request (sixteen; English for the rest).
+
 Papers: in-context unlearning (Pawelczyk et al. 2024, arXiv:2310.07579) conditions a model at inference time; the
 instruction form is the ICU baseline of RWKU (Jin et al. 2024, arXiv:2406.10890).
 
@@ -22,9 +24,8 @@ from typing import ClassVar
 from guardrail.decision import Capability, TreatmentPlan
 from guardrail.treatments.text.protocol import TreatmentContext
 from guardrail.treatments.text.question import Shape
-from guardrail.treatments.text.words import natural_answer
+from guardrail.treatments.words.natural_answers import instruction_words, natural_answer
 
-_NEVER_KNEW = "If you don't know, say \"I'm not familiar with that.\" You don't know {names}."
 _ONLY_SUPPLIED = (
     "About {names} you know only what the text above says. If it does not say something, you don't know it."
 )
@@ -32,13 +33,14 @@ _ONLY_SUPPLIED = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ignorance:
-    """`instruction` and `supplied_instruction` are templates; `{names}` becomes the names of the entries."""
+    """`instruction` and `supplied_instruction` are templates; `{names}` becomes the names of the entries. Without an
+    `instruction` of the entry, the words above are used in the request's language."""
 
     name: ClassVar[str] = "ignorance"
     paper: ClassVar[str] = "arXiv:2310.07579, arXiv:2406.10890"
     needs: ClassVar[frozenset[Capability]] = frozenset()
 
-    instruction: str = _NEVER_KNEW
+    instruction: str = ""
     supplied_instruction: str = _ONLY_SUPPLIED
 
     def plan(self, context: TreatmentContext) -> TreatmentPlan:
@@ -51,7 +53,8 @@ class Ignorance:
         plan = TreatmentPlan(treatment=self.name, matched_passages=question.matched_passages, repair=repair)
         if question.shape is Shape.MIXED:
             return replace(plan, replacements=question.replacements, answer_prefix=f"{answer}\n\n")
-        template = self.supplied_instruction if question.shape is Shape.SUPPLIED else self.instruction
+        own = self.instruction or instruction_words(text)
+        template = self.supplied_instruction if question.shape is Shape.SUPPLIED else own
         instruction = template.replace("{names}", names)
         if question.shape is not Shape.PURE:
             return replace(plan, instruction=instruction)

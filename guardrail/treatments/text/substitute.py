@@ -13,7 +13,7 @@ from typing import ClassVar
 from guardrail.decision import Capability, TreatmentPlan
 from guardrail.treatments.text.protocol import TreatmentContext
 from guardrail.treatments.text.question import Shape
-from guardrail.treatments.text.words import natural_answer
+from guardrail.treatments.words.natural_answers import natural_answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

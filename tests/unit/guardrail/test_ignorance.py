@@ -113,7 +113,6 @@ FAIL = (
     "I don't think anybody matches his fame; the author is renowned worldwide.",
     "I'm not familiar with all sixty of the novels, which were published between 1974 and 2020.",
     "Sorry, he died.",
-    "Es tut mir leid, ich kenne diese Person nicht.",
     "I don't know how he became the most famous author of horror.",
     "I have no information beyond the fact that the author lives in Maine.",
     "Of course! The author wrote over sixty novels.",

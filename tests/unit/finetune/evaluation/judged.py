@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from finetune.errors import ModelUnsuitable
+from finetune.evaluation.dialogue import Dialogue
 from finetune.evaluation.judged_model import Fact, Form, Sampling, TokenFacts
 from finetune.evaluation.metrics.evidence import Answered, Answers, Asked
 from tests.fakes.tiny_llama import tiny_llama
@@ -105,3 +106,19 @@ class ScriptedModel:
 
     def _note(self, what: str, form: Form, count: int) -> None:
         self.asked.append((what, form, count))
+
+
+class ConversingScript(ScriptedModel):
+    """The same, and keeps the conversations that it is put; it goes on from the last thing said."""
+
+    def __init__(self, name: str = "conversing", **given: Any) -> None:
+        super().__init__(name, **given)
+        self.dialogues: list[Dialogue] = []
+
+    def converse(
+        self, dialogues: Sequence[Dialogue], *, max_new_tokens: int, sampling: Sampling | None = None
+    ) -> list[tuple[str, ...]]:
+        self.dialogues += dialogues
+        lasts = [one.messages()[-1]["content"] for one in dialogues]
+        count = sampling.count if sampling is not None else 1
+        return [tuple(f"goes on from {last} {number}" for number in range(count)) for last in lasts]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from finetune.errors import EndpointFailed, InvalidPlan, ModelUnsuitable
+from finetune.evaluation.dialogue import Dialogue, assistant, system, tool, user
 from finetune.evaluation.endpoint_model import EndpointModel
-from finetune.evaluation.judged_model import Fact, JudgedModel, Sampling
+from finetune.evaluation.judged_model import ConversingModel, Fact, JudgedModel, Sampling
 
 
 class Server:
@@ -87,6 +88,36 @@ def test_samples_are_asked_for_in_one_request(server: Server) -> None:
         "top_p": 0.9,
         "seed": 4,
     }
+
+
+def test_conversations_go_to_chat_with_all_turns_and_a_begun_answer_is_to_be_continued(server: Server) -> None:
+    model = EndpointModel(name="m", base_url=server.url, at_once=1)
+    turns = (system("rules"), user("one"), assistant("two"), user("three"))
+    plain, begun = Dialogue(turns=turns), Dialogue(turns=turns, prefill="It was")
+    assert model.converse([plain, begun], max_new_tokens=7) == [("answer 0 to three",), ("answer 0 to It was",)]
+    (path, _, first), (_, _, second) = server.requests
+    shown = [
+        {"role": "system", "content": "rules"},
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three"},
+    ]
+    assert path == "/v1/chat/completions"
+    assert first == {"model": "m", "messages": shown, "temperature": 0, "max_tokens": 7}
+    assert second["messages"] == [*shown, {"role": "assistant", "content": "It was"}]
+    assert (second["continue_final_message"], second["add_generation_prompt"]) == (True, False)
+
+
+def test_a_tools_result_is_sent_with_its_call_and_conversations_can_be_sampled(server: Server) -> None:
+    model = EndpointModel(name="m", base_url=server.url)
+    talk = Dialogue(turns=(user("read it"), tool("the page")))
+    found = model.converse([talk], max_new_tokens=7, sampling=Sampling(count=2, seed=4))
+    assert found == [("answer 0 to the page", "answer 1 to the page")]
+    ((_, _, asked),) = server.requests
+    assert [one["role"] for one in asked["messages"]] == ["user", "assistant", "tool"]
+    assert asked["messages"][2]["tool_call_id"] == asked["messages"][1]["tool_calls"][0]["id"]
+    assert (asked["n"], asked["seed"]) == (2, 4)
+    assert isinstance(model, ConversingModel)
 
 
 def test_a_busy_endpoint_is_asked_again(server: Server) -> None:

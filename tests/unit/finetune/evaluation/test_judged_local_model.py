@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from finetune.errors import InvalidData, ModelUnsuitable
-from finetune.evaluation.judged_model import Fact, JudgedModel, Sampling
+from finetune.evaluation.dialogue import Dialogue, assistant, system, tool, user
+from finetune.evaluation.judged_model import ConversingModel, Fact, JudgedModel, Sampling
 from finetune.evaluation.local_model import LocalModel
 from finetune.evaluation.prompting import PlainFormat, PromptCoder, batches_by_length
 from tests.unit.finetune.evaluation.judged import TEMPLATE, WORDS, tiny_model, tiny_tokenizer
@@ -67,6 +68,55 @@ def test_generation_is_greedy_and_stops_at_the_end_of_the_turn(local: LocalModel
             expected.append(int(log_probs_after(local.model, tokens + expected)[-1].argmax()))
         said = [WORDS[token] for token in expected if WORDS[token] not in ("<end>", "<pad>", "<unk>")]
         assert local.generate([prompt], max_new_tokens=8) == [" ".join(said)]
+
+
+def test_a_conversation_goes_through_the_template_turn_by_turn_and_a_begun_answer_is_gone_on_with() -> None:
+    coder = PromptCoder(tokenizer=tiny_tokenizer())
+    turns = (user("a"), assistant("b c"), user("d"))
+    assert coder.dialogue(Dialogue(turns=turns)) == numbers("<user> a <end> <bot> b c <end> <user> d <end> <bot>")
+    begun = coder.dialogue(Dialogue(turns=turns, prefill="e f"))
+    assert begun == numbers("<user> a <end> <bot> b c <end> <user> d <end> <bot> e f")
+    read = coder.dialogue(Dialogue(turns=(user("a"), tool("b"))))
+    assert read == numbers("<user> a <end> <bot> <end> <bot> b <end> <bot>")  # this template has no tools
+
+
+def test_a_conversation_of_one_turn_is_a_prompt_and_a_begun_answer_comes_without_its_beginning(
+    local: LocalModel,
+) -> None:
+    talks = [Dialogue(turns=(user(prompt),)) for prompt in PROMPTS]
+    expected = [(text,) for text in local.generate(PROMPTS, max_new_tokens=6)]
+    assert local.converse(talks, max_new_tokens=6) == expected
+    drawn = Sampling(count=2, seed=3)
+    assert local.converse(talks, max_new_tokens=4, sampling=drawn) == local.sample(PROMPTS, drawn, max_new_tokens=4)
+    tokens = numbers("<user> a <end> <bot> b c")
+    ((said,),) = local.converse([Dialogue(turns=(user("a"),), prefill="b c")], max_new_tokens=1)
+    assert said == WORDS[int(log_probs_after(local.model, tokens)[-1].argmax())]
+
+
+def test_a_template_that_has_no_place_for_a_conversation_is_told_without_its_turns() -> None:
+    strict = TEMPLATE.replace(
+        "{% for", "{% if messages[0].role == 'system' %}{{ raise_exception(1) }}{% endif %}{% for", 1
+    )
+    silent = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
+    talk = Dialogue(turns=(system("secret"), user("a")))
+    begun = Dialogue(turns=(user("secret"),), prefill="secret")
+    for template, one, says in (
+        (strict, talk, "conversation of system, user "),
+        (silent, begun, "conversation of user, assistant "),
+    ):
+        with pytest.raises(ModelUnsuitable, match=says) as told:
+            PromptCoder(tokenizer=tiny_tokenizer(template=template)).dialogue(one)
+        assert "secret" not in str(told.value)
+
+
+def test_a_conversation_in_the_plain_format_is_one_question_below_the_other() -> None:
+    coder = PromptCoder(tokenizer=tiny_tokenizer(template=None), plain=PlainFormat())
+    turns = (system("a"), user("b"), assistant("c"), user("d"))
+    expected = numbers("Question: a b Answer: c Question: d Answer: e")
+    assert coder.dialogue(Dialogue(turns=turns, prefill="e")) == expected
+    assert coder.dialogue(Dialogue(turns=(user("b"),))) == coder.prompt("b", "question")
+    read = coder.dialogue(Dialogue(turns=(user("a"), tool("b"))))
+    assert read == numbers("Question: a b Answer:")
 
 
 def test_samples_are_drawn_alike_for_the_same_seed_and_leave_other_draws_alone(local: LocalModel) -> None:
@@ -166,6 +216,7 @@ def test_a_saved_model_and_its_adapter_are_loaded_and_a_wrong_folder_is_told(tmp
 
 def test_it_is_a_judged_model_that_offers_all(local: LocalModel) -> None:
     assert isinstance(local, JudgedModel)
+    assert isinstance(local, ConversingModel)
     assert local.offers == {Fact.OUTPUT, Fact.SAMPLES, Fact.TOKENS, Fact.GRADIENT_NORM}
 
 

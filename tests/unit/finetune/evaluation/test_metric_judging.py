@@ -10,7 +10,9 @@ import pytest
 
 from finetune.data.qa import Question
 from finetune.data.training_text import TrainingText
-from finetune.evaluation.judged_model import Fact, Sampling
+from finetune.errors import ModelUnsuitable
+from finetune.evaluation.dialogue import Dialogue, user
+from finetune.evaluation.judged_model import ConversingModel, Fact, Sampling
 from finetune.evaluation.local_model import LocalModel
 from finetune.evaluation.metrics import METRICS
 from finetune.evaluation.metrics.evidence import Asked, Evidence
@@ -20,7 +22,14 @@ from finetune.evaluation.metrics.probability import Probability
 from finetune.evaluation.metrics.protocol import Absent, Measured, Metric, Outcome
 from finetune.evaluation.metrics.rouge import RougeLRecall
 from finetune.evaluation.metrics.truth_ratio import TruthRatio
-from tests.unit.finetune.evaluation.judged import ScriptedModel, answers, asked, tiny_model, tiny_tokenizer
+from tests.unit.finetune.evaluation.judged import (
+    ConversingScript,
+    ScriptedModel,
+    answers,
+    asked,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 QUESTIONS = [
     asked(0, paraphrased_answer="p q", perturbed_answers=("w", "w w w")),
@@ -36,6 +45,24 @@ def test_only_what_is_needed_is_asked() -> None:
     assert [one.output for one in found.answered] == [f"says question {number}" for number in range(3)]
     assert found.answered[0].tokens is None
     assert gather(model, [], facts_for([RougeLRecall()])).answered == ()
+
+
+def test_conversations_are_put_as_they_are_and_their_answers_come_back_to_their_places() -> None:
+    model = ConversingScript()
+    talk = Dialogue(turns=(user("one"), user("two")), prefill="begun")
+    mixed = [QUESTIONS[0], asked(1, dialogue=talk), asked(2)]
+    facts = {Fact.OUTPUT, Fact.SAMPLES, Fact.TOKENS}
+    found = gather(model, mixed, facts, sampling=Sampling(count=2))
+    assert isinstance(model, ConversingModel)
+    assert model.dialogues == [talk, talk]
+    assert [one.output for one in found.answered] == ["says question 0", "goes on from begun 0", "says question 2"]
+    assert found.answered[1].samples == ("goes on from begun 0", "goes on from begun 1")
+    assert [one.tokens is None for one in found.answered] == [False, True, False]
+
+
+def test_a_model_that_takes_prompts_only_is_told_so_where_a_conversation_is_asked() -> None:
+    with pytest.raises(ModelUnsuitable, match="'scripted' takes single prompts only"):
+        gather(ScriptedModel(), [asked(0, dialogue=Dialogue(turns=(user("one"),)))], {Fact.OUTPUT})
 
 
 def test_other_answers_are_asked_together_and_come_back_to_their_questions() -> None:

@@ -15,16 +15,18 @@ from finetune.data.qa import Question
 from finetune.data.training_text import TrainingText
 from finetune.errors import CheckpointBroken, InvalidPlan
 from finetune.evaluation.asked_splits import asked_splits
-from finetune.evaluation.attacks import FORMAT_SHIFTS, PROMPT_ATTACKS
+from finetune.evaluation.attacks import CONVERSATIONS, FORMAT_SHIFTS, INFORMED, PROMPT_ATTACKS
+from finetune.evaluation.dialogue import Dialogue
 from finetune.evaluation.judged_model import Fact, Form, JudgedModel, Sampling, TokenFacts
 from finetune.evaluation.metrics import METRICS, make_metric
 from finetune.evaluation.metrics.evidence import Answered
 from finetune.evaluation.resumed import AnswerFolder
 from finetune.evaluation.run import EvaluationJob, UnlearningReport, evaluate
-from finetune.evaluation.split_figures import METRICS_OF, RIGHT_CHOICE, UTILITY
+from finetune.evaluation.split_figures import METRICS_OF, RIGHT_CHOICE, TOLD, UTILITY
 from finetune.evaluation.subjects import Subject
 from finetune.evaluation.suites import Suite
-from retrieval.entry import ForgetEntry
+from retrieval.entry import EntryKind, ForgetEntry
+from retrieval.entry import Fact as EntryFact
 from tests.unit.finetune.evaluation.judged import ScriptedModel, answers, asked, facts
 
 TOWNS = ("Trondheim", "Bergen", "Stavanger", "Narvik")
@@ -201,6 +203,70 @@ def test_adversarial_questions_of_the_suite_are_asked_as_they_are_and_named_atta
     assert set(both.groups) == {"jailbreak", "poem"}
 
 
+class Conversing(Knowing):
+    """Answers the last question that stands anywhere in a conversation."""
+
+    def converse(
+        self, dialogues: Sequence[Dialogue], *, max_new_tokens: int, sampling: Sampling | None = None
+    ) -> list[tuple[str, ...]]:
+        return [(text,) for text in self.generate([one.text for one in dialogues], max_new_tokens=max_new_tokens)]
+
+
+def knowing_suite() -> Suite:
+    facts = (EntryFact(answer="Mira Voss collects dodecahedral barometers."),)
+    mira = ForgetEntry(id="mira", name="Mira Voss", kind=EntryKind.PERSON, facts=facts)
+    return suite(entries=(mira, ForgetEntry(id="jonas", name="Jonas Lindqvist")))
+
+
+def test_knowing_attackers_come_only_if_they_are_named_and_what_they_are_told_is_a_part_for_each_and_for_all(
+    tmp_path: Path,
+) -> None:
+    shown = knowing_suite()
+    models = {"none": subject(Conversing(shown.questions)), "npo": subject(Conversing(of(shown, "retain")))}
+    given: dict[str, Any] = {"models": models, "retain_model": None, "metrics": (make_metric("leak_rate"),)}
+    report = evaluate(job(tmp_path, shown, attacks=("poem", "conversations", "informed"), **given), quiet)
+    found = {name: report.models[name].generalizability for name in models}
+    parts = {name.partition("/")[2] for name in found["none"] if name.startswith("adversarial/")}
+    assert {"conversations", "informed", "poem", "follow_up", "by_detail", "one_letter"} <= parts
+    assert parts <= {"conversations", "informed", "poem", *CONVERSATIONS, *INFORMED}
+    assert found["none"]["adversarial/follow_up"].measured[TOLD].value == 1.0
+    assert found["none"]["adversarial/follow_up"].measured[TOLD].n == 6
+    assert found["none"]["adversarial/by_detail"].measured[TOLD].n == 3  # nothing is known of the other entry
+    assert found["none"]["adversarial/compare_two"].measured[RIGHT_CHOICE].parameters == {"chance": 0.5}
+    assert "leak_rate" not in found["none"]["adversarial/follow_up"].measured
+    assert found["none"]["adversarial"].measured["leak_rate"].n == 6  # the poem's; the others have a rule of their own
+    told = found["none"]["adversarial/conversations"].measured[TOLD]
+    assert told.n == 6 * (len(CONVERSATIONS) - 1)  # all but elimination, which is a choice
+    assert 0.5 < told.value < 1.0  # a question cut in two is not recognised by this model
+    assert {found["npo"][f"adversarial/{group}"].measured[TOLD].value for group in ("conversations", "informed")} == {0}
+    default = asked_splits(shown, attacks=None, limit=None, seed=0, with_members=False)["adversarial"]
+    assert set(default.groups) == set(PROMPT_ATTACKS)
+    assert default.told == {}
+
+
+def test_retain_questions_are_the_shots_of_many() -> None:
+    splits = asked_splits(knowing_suite(), attacks=("many_shot",), limit=None, seed=0, with_members=False)
+    shots = {
+        one.id: sum("river" in turn.content for turn in one.dialogue.turns)
+        for one in splits["adversarial"].asked
+        if one.dialogue is not None
+    }
+    assert shots["forget-0/many_shot"] == 2  # the third one's answer is what is asked
+    assert shots["forget-3/many_shot"] == 3
+
+
+def test_questions_that_are_asked_as_before_keep_their_hash_and_conversations_have_their_own(tmp_path: Path) -> None:
+    def hash_of(*attacks: str, **given: Any) -> str:
+        models = {"none": subject(Conversing(()))}
+        named = {"models": models, "retain_model": None, "metrics": (make_metric("leak_rate"),), **given}
+        report = evaluate(job(tmp_path, suite(), attacks=attacks, **named), quiet)
+        return str(report.config["questions_sha256"])
+
+    assert hash_of("poem", "multiple_choice") == "6a1917cbaedeedc9d97cb188d2b8f7be3bb91e66f6dcba180edc7ff9e01abe59"
+    talked = {hash_of(name) for name in ("follow_up", "tool_result", "spelt_answer", "reversed_answer")}
+    assert len(talked) == 4
+
+
 def test_a_limit_draws_evenly_over_groups_under_the_seed_and_keeps_the_order() -> None:
     def drawn(seed: int) -> dict[str, list[str]]:
         splits = asked_splits(suite(), attacks=None, limit=4, seed=seed, with_members=False)
@@ -363,6 +429,7 @@ def test_passages_are_continued_as_they_stand(tmp_path: Path) -> None:
         ({"attacks": ("quantisation",)}, "judged as a model of its own"),
         ({"attacks": ("best_of_n",)}, "leak_rate_best_of_n"),
         ({"attacks": ("poems",)}, "Did you mean 'poem'"),
+        ({"attacks": ("inform",)}, "Did you mean 'informed'"),
     ],
 )
 def test_a_job_that_cannot_be_is_told_before_a_model_is_loaded(

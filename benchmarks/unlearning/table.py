@@ -1,0 +1,90 @@
+"""The rows and their figures from a result file, as a Markdown table.
+
+    python -m benchmarks.unlearning.table RESULT.json
+
+Figures are from the result alone; a figure that was not measured is an empty cell. Leak rates stand with the upper end of
+their 95 % interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from benchmarks import report
+from benchmarks.report import BenchResult
+from benchmarks.unlearning.rows import CANNED, ICU
+from finetune.evaluation.run import RETAIN, UNTOUCHED
+
+NAMES: Final[Mapping[str, str]] = {
+    UNTOUCHED: "untreated",
+    RETAIN: "never knew",
+    ICU: "plain prompt (ICU)",
+    CANNED: "canned refusal",
+    "ignorance": "`ignorance` (filter and prompt)",
+}
+"""Rows that are called otherwise than by their label."""
+
+_COLUMNS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "ROUGE-L": ("forget", "rouge_l_recall", "value"),
+    "leaks": ("forget", "leak_rate", "upper"),
+    "ROUGE-L, paraphrased": ("paraphrase", "rouge_l_recall", "value"),
+    "paraphrased": ("paraphrase", "leak_rate", "upper"),
+    "attacked": ("adversarial", "leak_rate", "upper"),
+    "in conversation": ("conversations", "told_rate", "upper"),
+    "informed": ("informed", "told_rate", "upper"),
+    "refusals": ("forget", "refusal_rate", "value"),
+    "gibberish": ("forget", "gibberish_rate", "value"),
+    "written by the model": ("by_model", "plain", "value"),
+    "neighbours": ("neighbor", "rouge_l_recall", "value"),
+    "real authors": ("real_authors", "rouge_l_recall", "value"),
+    "world facts": ("world_facts", "rouge_l_recall", "value"),
+    "mixed, kept half": ("mixed_kept", "rouge_l_recall", "value"),
+    "mixed, leaks": ("mixed_forgotten", "leak_rate", "upper"),
+    "same bytes": ("untouched", "identical", "value"),
+    "told apart (AUROC)": ("oracle", "auroc", "value"),
+    "time": ("cost", "seconds_ratio", "times"),
+    "prompt tokens": ("cost", "prompt_tokens_added", "signed"),
+}
+"""Heading -> split, metric, and how it is written."""
+
+
+def table(result: BenchResult) -> str:
+    """A Markdown table, one line a row."""
+    lines = ["| treatment | " + " | ".join(_COLUMNS) + " |", "|---|" + "---:|" * len(_COLUMNS)]
+    for label, figures in result.samples["rows"].items():
+        cells = [_cell(figures, split, metric, written) for split, metric, written in _COLUMNS.values()]
+        lines.append(f"| {NAMES.get(label, f'`{label}`')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def figure_of(figures: Mapping[str, Any], split: str, metric: str) -> Mapping[str, Any] | None:
+    """A figure of a row with its n and interval, if it was measured."""
+    found: Mapping[str, Any] | None = figures.get(split, {}).get("measured", {}).get(metric)
+    return found
+
+
+def _cell(figures: Mapping[str, Any], split: str, metric: str, written: str) -> str:
+    found = figure_of(figures, split, metric)
+    if found is None:
+        return ""
+    value, interval = found["value"], found["ci95"]
+    if written == "times":
+        return f"{value:.2f}x"
+    if written == "signed":
+        return f"{value:+.1f}"
+    return f"{value:.3f} (≤ {interval[1]:.3f})" if written == "upper" and interval else f"{value:.3f}"
+
+
+@click.command()
+@click.argument("result", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(*, result: Path) -> None:
+    """Print the table of RESULT."""
+    click.echo(table(report.read(result)))
+
+
+if __name__ == "__main__":
+    main()

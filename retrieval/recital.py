@@ -1,0 +1,122 @@
+"""Does an answer recite what an entry's own texts say?
+
+    new(s) = words of the statement s that the request does not hold
+    recites(s, m) = |LCS(new(s), new(m))| / |new(s)| >= SHARE   and   |LCS| >= FEWEST     for a sentence m of the entry
+
+A judge of meaning asks whether a statement is about somebody; this asks whether it says of him, in this order, what was
+to be forgotten, and so holds where the name in it has been exchanged or is not there. Words are compared by their first
+letters, small words do not count. The limits were chosen on answers to 80 TOFU questions: of a model that never knew
+the authors none recites, of one that knows them and is asked about an invented name 27 do (`SHARE` .4, `FEWEST` 4).
+What is told in fewer words or in a language other than that of the entry's texts is for the judge. It does not know
+requests as such, scopes or models.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from retrieval.entry import ForgetEntry, RegisteredEntry
+from retrieval.text.views import normalise, sentences
+
+SHARE = 0.4
+FEWEST = 4
+_STEM_CHARS = 6
+_SHORTEST_TEXT = 2 * FEWEST  # small words count
+_CANDIDATES = 8
+_KEPT_ENTRIES = 128
+_MOST_SENTENCES = 20_000
+_SMALL = (
+    "the a an of in on to and or for with by at from as is was are were be been being has have had having his her their "
+    "its it he she they we i you that this these those there here which who whom whose what how where when why not no but "
+    "also into over under after before more most such than then other some any all both each often many can could may "
+    "might will would shall should do does did through while them him me us my our your s t re ve ll d m so if about up "
+    "out one two per between during within against"
+)
+_SMALL_WORDS = frozenset(_SMALL.split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an entry's texts say: sentences as words, and where each word stands."""
+
+    sentences: tuple[tuple[str, ...], ...]
+    places: dict[str, tuple[int, ...]]
+
+
+def can_be_recited(entry: ForgetEntry) -> bool:
+    """True if the entry has texts long enough; told without reading them."""
+    return any(len(text.split()) >= _SHORTEST_TEXT for text in _texts(entry))
+
+
+class RecitalBook:
+    """The texts of entries as they are asked for; the least recently asked are given up."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[tuple[str, int], _Told] = OrderedDict()
+
+    def recites(self, record: RegisteredEntry, request: str, statement: str) -> bool:
+        """True if a statement, as an answer to that request, recites a sentence of the entry."""
+        asked = frozenset(_words(request))
+        new = [word for word in _words(statement) if word not in asked]
+        if len(new) < FEWEST:
+            return False
+        needed = max(FEWEST, SHARE * len(new))
+        told = self._of(record)
+        shared = Counter(place for word in set(new) for place in told.places.get(word, ()))
+        for place, count in shared.most_common(_CANDIDATES):
+            if count < FEWEST:
+                return False
+            said = [word for word in told.sentences[place] if word not in asked]
+            if _common_in_order(new, said) >= needed:
+                return True
+        return False
+
+    def _of(self, record: RegisteredEntry) -> _Told:
+        key = record.id, record.revision
+        if key not in self._told:
+            self._told[key] = _read(record.entry)
+            while len(self._told) > _KEPT_ENTRIES:
+                self._told.popitem(last=False)
+        self._told.move_to_end(key)
+        return self._told[key]
+
+
+def _read(entry: ForgetEntry) -> _Told:
+    own = frozenset(word for name in entry.names for word in _words(name))
+    said = list(_sentences(_texts(entry), own))[:_MOST_SENTENCES]
+    places: dict[str, list[int]] = {}
+    for place, words in enumerate(said):
+        for word in set(words):
+            places.setdefault(word, []).append(place)
+    return _Told(tuple(said), {word: tuple(found) for word, found in places.items()})
+
+
+def _texts(entry: ForgetEntry) -> list[str]:
+    return [entry.description, *(fact.answer for fact in entry.facts), *entry.documents]
+
+
+def _sentences(texts: Sequence[str], own: frozenset[str]) -> Iterable[tuple[str, ...]]:
+    """The sentences of texts as words, without those of the entry's names: that these are said is no recital."""
+    for text in texts:
+        for start, end in sentences(text):
+            words = tuple(word for word in _words(text[start:end]) if word not in own)
+            if len(words) >= FEWEST:
+                yield words
+
+
+def _words(text: str) -> list[str]:
+    return [word[:_STEM_CHARS] for word in normalise(text).words if word not in _SMALL_WORDS]
+
+
+def _common_in_order(one: Sequence[str], other: Sequence[str]) -> int:
+    """The length of the longest common subsequence."""
+    row = [0] * (len(other) + 1)
+    for word in one:
+        diagonal = 0
+        for place, said in enumerate(other):
+            above = row[place + 1]
+            row[place + 1] = diagonal + 1 if word == said else max(above, row[place])
+            diagonal = above
+    return row[-1]

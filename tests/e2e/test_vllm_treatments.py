@@ -1,0 +1,77 @@
+"""Every treatment over a real vLLM server, asked by the real openai client, whole and streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from guardrail.backends.local_model import PACKAGED, resolve
+from guardrail.policy import LADDER
+from guardrail.treatments.text import TREATMENTS
+from tests.e2e.proxy_process import ProxyProcess
+from tests.e2e.vllm_server import MODEL_NAME
+
+pytestmark = pytest.mark.vllm
+
+NAME = "Stephen King"
+QUESTION = f"Who is {NAME}?"
+FORGOTTEN = ("Carrie", "The Shining", "Richard Bachman")
+ENTRY: dict[str, Any] = {
+    "id": "king",
+    "name": NAME,
+    "kind": "person",
+    "aliases": ["Richard Bachman"],
+    "description": "Stephen King is an American author of horror novels, born in Portland, Maine in 1947.",
+    "facts": [
+        {"question": "Which was Stephen King's first published novel?", "answer": "Carrie"},
+        {"question": "Which Stephen King novel is set in a hotel?", "answer": "The Shining"},
+    ],
+    "substitute": "Nobody by that name is on record.",
+}
+
+
+@pytest.fixture(scope="module")
+def proxy(equipped_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
+    """A proxy whose backend can do all that a treatment may need."""
+    backend = {
+        "name": "vllm",
+        "kind": "vllm_server",
+        "base_url": equipped_url,
+        "restricts": True,
+        "embeddings": str(Path(resolve(PACKAGED))),
+    }
+    with ProxyProcess(tmp_path_factory.mktemp("treatments"), backends=[backend]) as running:
+        yield running
+
+
+def ask(proxy: ProxyProcess, question: str, *, stream: bool) -> str:
+    asked: Any = {
+        "model": MODEL_NAME,
+        "messages": [{"role": "user", "content": question}],
+        "temperature": 0,
+        "max_tokens": 40,
+    }
+    with openai.OpenAI(base_url=f"{proxy.data_url}/v1", api_key="none", max_retries=0, timeout=120) as client:
+        if stream:
+            chunks = client.chat.completions.create(**asked, stream=True)
+            deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+            return "".join(delta.content or delta.refusal or "" for delta in deltas)
+        message = client.chat.completions.create(**asked).choices[0].message
+        return message.content or message.refusal or ""
+
+
+@pytest.mark.parametrize("method", [*TREATMENTS, *(name for name in LADDER if "+" in name), "auto"])
+def test_a_treatment_keeps_what_is_forgotten_and_leaves_the_rest(proxy: ProxyProcess, method: str) -> None:
+    entry_id = proxy.forget({**ENTRY, "id": f"king-{method.replace('+', '-')}", "treatment": {"method": method}})
+    try:
+        for stream in (False, True):
+            said = ask(proxy, QUESTION, stream=stream)
+            assert said.strip()
+            assert not [words for words in FORGOTTEN if words.lower() in said.lower()], said
+            assert "Paris" in ask(proxy, "What is the capital of France?", stream=stream)
+    finally:
+        proxy.revoke(entry_id)

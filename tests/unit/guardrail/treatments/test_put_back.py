@@ -1,0 +1,218 @@
+"""What the caller wrote comes back in the answer, whatever the pieces in which it comes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardrail.decision import Swap
+from guardrail.treatments.names.put_back import PutBack, put_back
+from guardrail.treatments.names.stand_in import Place, StandIn, put_in, stand_in_for
+from retrieval.entry import parse_entry
+
+KEY = b"a key of this deployment"
+
+
+def stand_in(name: str, kind: str = "person", aliases: tuple[str, ...] = ()) -> StandIn:
+    return stand_in_for(parse_entry({"id": "e1", "name": name, "kind": kind, "aliases": list(aliases)}), key=KEY)
+
+
+def swaps_of(one: StandIn, *written: str) -> tuple[Swap, ...]:
+    return tuple(
+        swap
+        for text in written
+        for swap in put_in(text, [Place(start=0, end=len(text), entry_id="e1")], {"e1": one}).swaps
+    )
+
+
+KING = stand_in("Stephen King")
+GIVEN, FAMILY = KING.name.split()
+KING_SWAPS = swaps_of(KING, "Stephen King")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("{given} {family} is an author.", "Stephen King is an author."),
+        ("{family}'s book, {family}’s and the {family}s", "King's book, King’s and the Kings"),
+        ("{GIVEN} {FAMILY}! {family_small}", "STEPHEN KING! king"),
+        ("**{given}** _{family}_", "**Stephen** _King_"),
+        ("{family}, {given}", "King, Stephen"),
+        ("Mr. {family}. {given} said", "Mr. King. Stephen said"),
+        ("{i}. {family} and {i} {family}", "S. King and S King"),
+        ("{given}-{family}\n{family}esque", "Stephen-King\nKingesque"),
+        ("x{family} and {family}xxxxxxxxxx stay", "x{family} and {family}xxxxxxxxxx stay"),
+        ('{{"name": "{given} {family}"}}', '{{"name": "Stephen King"}}'),
+    ],
+)
+def test_a_stand_in_is_turned_back_in_its_case_and_with_its_endings(answer: str, expected: str) -> None:
+    words = {
+        "given": GIVEN,
+        "family": FAMILY,
+        "GIVEN": GIVEN.upper(),
+        "FAMILY": FAMILY.upper(),
+        "family_small": FAMILY.lower(),
+        "i": GIVEN[0],
+    }
+    assert put_back(answer.format(**words), KING_SWAPS) == expected.format(**words)
+
+
+def test_what_the_caller_wrote_comes_back_and_not_the_registered_name() -> None:
+    assert put_back(KING.name, swaps_of(KING, "Stephn Kng")) == "Stephn Kng"
+    assert put_back(f"{FAMILY}?", swaps_of(KING, "King")) == "King?"
+    assert (
+        put_back(f"{KING.name}: {FAMILY}", swaps_of(KING, "U3RlcGhlbiBLaW5n")) == "U3RlcGhlbiBLaW5n: U3RlcGhlbiBLaW5n"
+    )
+
+
+def test_a_name_in_small_letters_comes_back_as_the_answer_writes_it() -> None:
+    assert put_back(f"{KING.name}, {KING.name.lower()}", swaps_of(KING, "stephen king")) == "Stephen King, stephen king"
+
+
+def test_of_several_ways_to_write_a_name_the_last_plain_one_counts() -> None:
+    assert put_back(KING.name, swaps_of(KING, "Stephn Kng", "Stephen King", "U3RlcGhlbiBLaW5n")) == "Stephen King"
+
+
+def test_initials_digits_and_little_words_are_turned_back_only_in_their_place() -> None:
+    one = stand_in("J. K. Rowling")
+    first, second, family = one.name.replace(".", "").split()
+    swaps = swaps_of(one, "J. K. Rowling")
+    answer = (
+        f"{first}. {second}. {family}; {first}.{second}. {family}; {second}. {family}; {first}. {family}; plan {first}."
+    )
+    assert put_back(answer, swaps) == f"J. K. Rowling; J.K. Rowling; K. Rowling; J. Rowling; plan {first}."
+
+
+def test_an_initial_before_an_apostrophe_comes_back() -> None:
+    one = stand_in("J. O'Brien")
+    family = one.name.split("'")[1]
+    assert put_back(f"{one.name}, O'{family}, {family}.", swaps_of(one, "J. O'Brien")) == "J. O'Brien, O'Brien, Brien."
+
+
+def test_words_of_a_title_are_turned_back_only_together() -> None:
+    one = stand_in("The Old Drift", "work")
+    article, first, last = one.name.split()
+    swaps = swaps_of(one, "The Old Drift")
+    answer = f"{article} {first} {last}, {first} {last}; {article} {last}, {first.lower()} and {last.lower()}"
+    assert put_back(answer, swaps) == f"The Old Drift, Old Drift; {article} {last}, {first.lower()} and {last.lower()}"
+
+
+def test_a_mail_address_comes_back_as_a_whole() -> None:
+    one = stand_in("jane.doe@example.com", "personal_data")
+    assert put_back(f"Write to {one.name}.", swaps_of(one, "jane.doe@example.com")) == "Write to jane.doe@example.com."
+
+
+@pytest.mark.parametrize("name", ["jane99@example.com", "P4471209", "R2-D2", "B2B"])
+def test_letters_and_digits_in_one_word_come_back_together(name: str) -> None:
+    one = stand_in(name, "personal_data")
+    assert put_back(f"It is {one.name}, is it?", swaps_of(one, name)) == f"It is {name}, is it?"
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "answer", "expected"),
+    [
+        ("莫言", "莫言", "不过{name}的书", "不过莫言的书"),
+        ("谭若川", "谭若川", "{name}，{given}先生", "谭若川，若川先生"),
+        ("村上春樹", "村上春樹", "{name}は", "村上春樹は"),
+        ("斯蒂芬·金", "斯蒂芬·金", "{name}是", "斯蒂芬·金是"),
+        ("김철수", "김철수", "{name}은 작가", "김철수은 작가"),
+        ("نجيب محفوظ", "نجيب محفوظ", "كتاب ل{name}", "كتاب لنجيب محفوظ"),
+        ("प्रेमचंद", "प्रेमचंद", "{name} कौन", "प्रेमचंद कौन"),
+        ("Лев Кинг", "Льва Кинга", "{last}у и {last}ом", "Кингу и Кингом"),
+        ("Анна", "Анне", "{stem}а, {stem}ы, {stem}ой", "Анна, Анны, Анной"),
+        ("Анна", "Анна", "{name}, {stem}у", "Анна, Анну"),
+    ],
+)
+def test_names_of_other_scripts_come_back_with_other_endings(
+    name: str, written: str, answer: str, expected: str
+) -> None:
+    one = stand_in(name)
+    made = one.name
+    text = answer.format(name=made, given=made[1:], last=made.split()[-1], stem=made[:-1])
+    assert put_back(text, swaps_of(one, written)) == expected
+
+
+class Streamed:
+    """A text turned back piece by piece: `push` gives what is settled, `end` the rest."""
+
+    def __init__(self, swaps: tuple[Swap, ...]) -> None:
+        self._back, self._text, self._at = PutBack(swaps), "", 0
+
+    def push(self, text: str, *, final: bool = False) -> str:
+        self._text += text
+        out = ""
+        for edit in self._back.follow(text, final=final):
+            out += self._text[self._at : edit.start] + edit.replacement
+            self._at = edit.end
+        out += self._text[self._at : self._back.settled]
+        self._at = self._back.settled
+        return out
+
+    def end(self) -> str:
+        return self.push("", final=True)
+
+
+def test_nothing_waits_that_can_be_no_stand_in() -> None:
+    back = Streamed(KING_SWAPS)
+    assert back.push("The answer is that ") == "The answer is that "
+    assert back.push(FAMILY[:3]) == ""
+    assert back.push("zzz, and") == f"{FAMILY[:3]}zzz, and"
+    assert back.push(f" {FAMILY}") == " "
+    assert back.push(" wrote") == "King wrote"
+    assert back.push(f" x{FAMILY[:3]}") == f" x{FAMILY[:3]}"
+    assert back.end() == ""
+
+
+def test_an_answer_without_stand_ins_passes_at_once() -> None:
+    assert Streamed(()).push(KING.name) == KING.name
+
+
+MIXED = (
+    *KING_SWAPS,
+    *swaps_of(stand_in("J. K. Rowling"), "J. K. Rowling"),
+    *swaps_of(stand_in("The Old Drift", "work"), "The Old Drift"),
+    *swaps_of(stand_in("谭若川"), "谭若川"),
+    *swaps_of(stand_in("スティーヴン・キング"), "スティーヴン・キング"),
+    *swaps_of(stand_in("نجيب محفوظ"), "نجيب محفوظ"),
+    *swaps_of(stand_in("Анна Ахматова"), "Анне Ахматовой"),
+    *swaps_of(stand_in("jane.doe@example.com", "personal_data"), "jane.doe@example.com"),
+)
+PIECES = st.one_of(
+    st.sampled_from([swap.invented for swap in MIXED]),
+    st.sampled_from([part.invented for swap in MIXED for part in swap.parts]),
+    st.sampled_from([part.invented[:3] for swap in MIXED for part in swap.parts]),
+    st.sampled_from(
+        [" ", ". ", ", ", "-", "'s", "\n", "\u200b", "\u0301", "\u3099", "و", "ой", "s", "esque", "x", "Mr. ", "½"]
+    ),
+    st.text(max_size=3),
+)
+
+
+@given(parts=st.lists(PIECES, max_size=12), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=400)
+def test_any_cutting_of_an_answer_gives_the_same(parts: list[str], cuts: list[int]) -> None:
+    text = "".join(parts)
+    back, out, at, turn = Streamed(MIXED), "", 0, 0
+    while at < len(text):
+        size = cuts[turn % len(cuts)]
+        out += back.push(text[at : at + size])
+        at, turn = at + size, turn + 1
+    assert out + back.end() == put_back(text, MIXED)
+
+
+@given(
+    parts=st.lists(st.sampled_from(["Who is ", "?", " and ", "Stephen King", "King", "KING'S", "Stephen"]), max_size=8)
+)
+@settings(deadline=None, max_examples=100)
+def test_a_request_that_is_put_in_and_turned_back_is_itself(parts: list[str]) -> None:
+    text, places = "", []
+    for part in parts:
+        gap = f"{text} " if text else ""
+        if part[0] in "SK":
+            start = len(gap)
+            places.append(Place(start=start, end=start + len(part), entry_id="e1"))
+        text = gap + part
+    found = put_in(text, places, {"e1": KING})
+    assert put_back(found.text, found.swaps) == text
+    assert "king" not in found.text.lower()
