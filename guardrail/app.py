@@ -31,11 +31,10 @@ from guardrail.journal import Journal
 from guardrail.memory_builder import MemoryBuilder
 from guardrail.metrics import Metrics
 from guardrail.planning import Planner
-from guardrail.policy import LADDER
+from guardrail.policy import CHOOSES, LADDER, parts_of
 from guardrail.settings import BackendSettings, Settings
 from guardrail.treatments.embeds_in import Corrupt
-from guardrail.treatments.text import CHOOSES, TREATMENTS
-from guardrail.treatments.text.composed import parts_of
+from guardrail.treatments.text import TREATMENTS
 from retrieval.audit_log import AuditWriter
 from retrieval.entry import EntryKind, RegisteredEntry
 from retrieval.follower import Follower

@@ -92,6 +92,11 @@ class Evidence:
     supplied: bool = False
     is_match: bool = True
 
+    @property
+    def is_name(self) -> bool:
+        """True where the entry is called by a name or alias, surely enough."""
+        return self.is_match and self.kind in (EvidenceKind.NAME, EvidenceKind.ALIAS)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detection:

@@ -12,6 +12,12 @@ from guardrail.decision import Action, Decision, Detection
 from guardrail.settings import PolicySettings
 from retrieval.entry import EntryKind, EntryState, ForgetEntry, SuppliedContext
 
+CHOOSES = "auto"
+"""Stands for the treatment that is chosen by the entry's kind."""
+
+JOIN = "+"
+"""Stands between the treatments of a list."""
+
 STRICTNESS = ("redact", "icul", "memory", "eco", "stand_in", "restrict", "ignorance", "substitute", "refusal")
 """Treatments from the mildest to the strictest."""
 
@@ -46,7 +52,7 @@ def treatment_of(entry: ForgetEntry, settings: PolicySettings) -> str:
     else:
         name = settings.treatments_by_kind.get(entry.kind, settings.treatment)
     name = settings.treatment if name == "substitute" and not entry.substitute else name
-    return AUTO.get(entry.kind, "ignorance") if name == "auto" else name
+    return AUTO.get(entry.kind, "ignorance") if name == CHOOSES else name
 
 
 def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decision:
@@ -103,9 +109,14 @@ def on_failure(settings: PolicySettings, *, detector: str) -> Decision:
     return Decision(action=Action.FAIL_CLOSED if closed else Action.PASS, reason=f"detector_failed:{detector}")
 
 
+def parts_of(name: str) -> tuple[str, ...]:
+    """The treatments that a name stands for, in order."""
+    return tuple(name.split(JOIN))
+
+
 def next_rung(name: str) -> str | None:
     """What takes a treatment's place; None where the ladder ends."""
-    return LADDER.get(name, "ignorance" if "+" in name else None)
+    return LADDER.get(name, "ignorance" if JOIN in name else None)
 
 
 def strictest(names: Sequence[str]) -> str:
@@ -114,5 +125,4 @@ def strictest(names: Sequence[str]) -> str:
 
 
 def _strictness(name: str) -> int:
-    parts = name.split("+")
-    return max(STRICTNESS.index(part) if part in STRICTNESS else len(STRICTNESS) for part in parts)
+    return max(STRICTNESS.index(part) if part in STRICTNESS else len(STRICTNESS) for part in parts_of(name))

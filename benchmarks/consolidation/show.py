@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
 from benchmarks.consolidation.bench import ConsolidationPlan, measure
 from benchmarks.consolidation.plot import plot
 from benchmarks.consolidation.table import table
 from benchmarks.consolidation.trials import MOST_TRIALS, TRIALS
+from benchmarks.stages import told_stages
 from finetune.cli.exits import STOPPED, Stopped
 from finetune.errors import FinetuneError, unknown_name
 
@@ -36,23 +35,7 @@ def carry_out(
         chosen = replace(_QUICK, work=work / "quick", methods=methods or _QUICK.methods, trials=trials or _QUICK.trials)
     else:
         chosen = ConsolidationPlan(work=work, methods=methods, trials=trials or MOST_TRIALS)
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-    with bars:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(stage: str, done: int = 0, total: int = 0) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total or None)
-                if not bars.console.is_terminal:
-                    click.echo(stage, err=True)
-            bars.update(tasks[stage], completed=done, total=total or None)
-
+    with told_stages() as tell:
         try:
             result = measure(chosen, tell)
         except FinetuneError as error:

@@ -20,7 +20,8 @@ from finetune.errors import unknown_name
 from finetune.evaluation.run import RETAIN, UNTOUCHED
 from guardrail.backends.transformers_local import TransformersLocal
 from guardrail.decision import Capability
-from guardrail.treatments.text import CHOOSES, TREATMENTS
+from guardrail.policy import CHOOSES, parts_of
+from guardrail.treatments.text import TREATMENTS
 
 ICU: Final = "icu_prompt"
 CANNED: Final = "canned"
@@ -64,7 +65,7 @@ def left_out() -> tuple[str, ...]:
 
 def lacking(method: str) -> frozenset[str]:
     """What the backend would need for this treatment and cannot do."""
-    parts = [TREATMENTS[part] for part in method.split("+") if part in TREATMENTS]
+    parts = [TREATMENTS[part] for part in parts_of(method) if part in TREATMENTS]
     needs = frozenset().union(*(part.needs for part in parts))
     can = TransformersLocal.capabilities | {Capability.PROMPT_EMBEDS}  # the packaged model's embeddings can be read
     return frozenset(str(one) for one in needs - can)
@@ -72,7 +73,7 @@ def lacking(method: str) -> frozenset[str]:
 
 def check_treatments(methods: Sequence[str]) -> None:
     """Raises `InvalidPlan` for a name that is in no table."""
-    for part in (part for method in methods for part in method.split("+")):
+    for part in (part for method in methods for part in parts_of(method)):
         if part not in TREATMENTS and part != CHOOSES:
             raise unknown_name("treatment", part, (*TREATMENTS, CHOOSES))
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
 from benchmarks.processes import ServerFailed
+from benchmarks.stages import told_stages
 from benchmarks.unlearning.bench import UnlearningPlan, measure
 from benchmarks.unlearning.plot import plot
 from benchmarks.unlearning.rows import check_treatments, lacking
@@ -33,23 +32,7 @@ def carry_out(*, out: Path, picture: Path | None, quick: bool, treatments: tuple
         )
     else:
         plan = UnlearningPlan(work=work.resolve(), treatments=treatments)
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-    with bars:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(stage: str, done: int = 0, total: int = 0) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total or None)
-                if not bars.console.is_terminal:
-                    click.echo(stage, err=True)
-            bars.update(tasks[stage], completed=done, total=total or None)
-
+    with told_stages() as tell:
         try:
             result = measure(plan, tell)
         except (FinetuneError, ServerFailed) as error:

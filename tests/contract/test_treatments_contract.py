@@ -12,11 +12,10 @@ import pytest
 from guardrail.decision import Action, Capability, Decision, Detection, Evidence, EvidenceKind, Passage
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.chat import ChatWire
-from guardrail.policy import LADDER, STRICTNESS
+from guardrail.policy import LADDER, STRICTNESS, parts_of
 from guardrail.settings import PolicySettings
 from guardrail.treatments.text import TREATMENTS, parameters_of
 from guardrail.treatments.text.apply import plan_for, treat
-from guardrail.treatments.text.composed import parts_of
 from guardrail.treatments.text.protocol import Means
 from retrieval.entry import RegisteredEntry, parse_entry
 

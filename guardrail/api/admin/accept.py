@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from guardrail.policy import CHOOSES, parts_of
 from retrieval.entry import ForgetEntry, TreatmentChoice, parse_entry
 from retrieval.errors import InvalidEntry, did_you_mean
 
@@ -23,9 +24,6 @@ def _unknown(what: str, value: str, known: Iterable[str]) -> str:
     names = sorted(known)
     hint = did_you_mean(value, names)
     return f"Unknown {what} '{value}'.{hint} Known: {', '.join(names) or 'none'}."
-
-
-_CHOOSES = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,14 +39,14 @@ def check_treatment(choice: TreatmentChoice | None, rules: TreatmentRules) -> No
     if choice is None:
         return
     parameters: set[str] = set()
-    parts = choice.method.split("+")
+    parts = parts_of(choice.method)
     for part in parts:
         if part not in rules.known:
             raise InvalidEntry(_unknown("treatment", part, rules.known), param="treatment")
         parameters |= rules.known[part]
-    if len(set(parts)) < len(parts) or (len(parts) > 1 and _CHOOSES in parts):
+    if len(set(parts)) < len(parts) or (len(parts) > 1 and CHOOSES in parts):
         raise InvalidEntry(
-            f"Field 'treatment': '{choice.method}' names a treatment twice, or '{_CHOOSES}' among others; name each once.",
+            f"Field 'treatment': '{choice.method}' names a treatment twice, or '{CHOOSES}' among others; name each once.",
             param="treatment",
         )
     for name in choice.parameters:

@@ -10,8 +10,8 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from guardrail.decision import RefusalStyle
-from guardrail.treatments.text import CHOOSES, COMMON_PARAMETERS, TREATMENTS, parameters_of
-from guardrail.treatments.text.composed import parts_of
+from guardrail.policy import CHOOSES, parts_of
+from guardrail.treatments.text import COMMON_PARAMETERS, TREATMENTS, parameters_of
 from retrieval.entry import TreatmentChoice
 from retrieval.errors import InvalidEntry
 

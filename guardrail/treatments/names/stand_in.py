@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from guardrail.decision import Part, Swap
+from guardrail.decision import JsonPath, Part, Passage, Swap
 from guardrail.treatments.names.invented_words import BY_SIGN, LATIN, is_particle, roman_likeness, script_of
 from guardrail.treatments.names.name_words import Ground, cased, fold, is_english_title, words_in
 from retrieval.entry import EntryKind, ForgetEntry
@@ -238,6 +238,27 @@ def put_in(text: str, places: Sequence[Place], stand_ins: Mapping[str, StandIn])
         last = place.end
         swaps.append(swap)
     return PutIn(text=out + text[last:], swaps=tuple(swaps))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renamed:
+    """The texts of a request that name an entry, by path, with stand-ins; and what these stand for, each once."""
+
+    replacements: Mapping[JsonPath, str]
+    swaps: tuple[Swap, ...]
+
+
+def renamed(
+    passages: Sequence[Passage], places: Mapping[int, Sequence[Place]], stand_ins: Mapping[str, StandIn]
+) -> Renamed:
+    """A request with stand-ins at its places (passage index -> places in its text)."""
+    replacements: dict[JsonPath, str] = {}
+    swaps: list[Swap] = []
+    for index, found in sorted(places.items()):
+        made = put_in(passages[index].text, found, stand_ins)
+        replacements[passages[index].path] = made.text
+        swaps += made.swaps
+    return Renamed(replacements=replacements, swaps=tuple(dict.fromkeys(swaps)))
 
 
 def _apart(places: Sequence[Place]) -> list[Place]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from guardrail.policy import CHOOSES
 from guardrail.treatments.text.eco import EmbeddingCorruption
 from guardrail.treatments.text.icul import InContextUnlearning
 from guardrail.treatments.text.ignorance import Ignorance
@@ -38,14 +39,10 @@ COMMON_PARAMETERS: dict[str, frozenset[str]] = {
 """Parameters that every method takes, and their values."""
 
 
-CHOOSES = "auto"
-"""Stands for the treatment that the policy chooses by the entry's kind."""
-
-
 def parameters_of(name: str) -> frozenset[str]:
     """Names of the parameters that an entry may set for a treatment."""
     own = () if name == CHOOSES else fields(TREATMENTS[name])
     return frozenset(field.name for field in own) | frozenset(COMMON_PARAMETERS)
 
 
-__all__ = ["CHOOSES", "COMMON_PARAMETERS", "TREATMENTS", "Treatment", "parameters_of"]
+__all__ = ["COMMON_PARAMETERS", "TREATMENTS", "Treatment", "parameters_of"]

@@ -14,10 +14,10 @@ import orjson
 from guardrail.decision import Decision, OnLeak, Passage, Repair, TreatedRequest, TreatmentPlan
 from guardrail.openai_wire.json_path import replace_at
 from guardrail.openai_wire.protocol import Body, WireFormat
-from guardrail.policy import next_rung
+from guardrail.policy import next_rung, parts_of
 from guardrail.settings import PolicySettings
 from guardrail.treatments.text import TREATMENTS
-from guardrail.treatments.text.composed import composed, go_together, merged, parts_of
+from guardrail.treatments.text.composed import composed, go_together, merged
 from guardrail.treatments.text.handed_in import redacted_passages
 from guardrail.treatments.text.protocol import Means, TreatmentContext
 from guardrail.treatments.text.question import Question, read_question

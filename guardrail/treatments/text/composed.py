@@ -11,13 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from guardrail.decision import TreatmentPlan
-
-JOIN = "+"
-
-
-def parts_of(name: str) -> tuple[str, ...]:
-    """The treatments that a name stands for, in order."""
-    return tuple(name.split(JOIN))
+from guardrail.policy import JOIN
 
 
 def go_together(plans: Sequence[TreatmentPlan]) -> bool:

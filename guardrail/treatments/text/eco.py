@@ -25,12 +25,10 @@ import hmac
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guardrail.decision import Capability, Corruption, CorruptionKind, Evidence, EvidenceKind, TreatmentPlan
+from guardrail.decision import Capability, Corruption, CorruptionKind, Evidence, TreatmentPlan
 from guardrail.treatments.embeds_in import can_hold
 from guardrail.treatments.text.handed_in import redacted_passages
 from guardrail.treatments.text.protocol import TreatmentContext
-
-_NAMES = frozenset((EvidenceKind.NAME, EvidenceKind.ALIAS))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +46,7 @@ class EmbeddingCorruption:
     def plan(self, context: TreatmentContext) -> TreatmentPlan | None:
         corruptions: dict[tuple[int, int, int], Corruption] = {}
         for one in sorted(context.decision.detections, key=lambda detection: detection.entry.id):
-            named = [item for item in one.evidence if _is_name(item)]
+            named = [item for item in one.evidence if item.is_name]
             if one.is_asked and not named:
                 return None
             for item in named:
@@ -77,7 +75,3 @@ class EmbeddingCorruption:
             strength=self.strength,
             seed=int.from_bytes(digest[:8], "big"),
         )
-
-
-def _is_name(item: Evidence) -> bool:
-    return item.is_match and item.kind in _NAMES

@@ -27,9 +27,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from guardrail.decision import Capability, Detection, Evidence, EvidenceKind, JsonPath, Repair, Swap, TreatmentPlan
+from guardrail.decision import Capability, Detection, Repair, TreatmentPlan
 from guardrail.treatments.names.counterfacts import counterfacts_of, nearest, retold
-from guardrail.treatments.names.stand_in import Place, StandIn, put_in, stand_in_for
+from guardrail.treatments.names.stand_in import Place, StandIn, renamed, stand_in_for
 from guardrail.treatments.text.protocol import TreatmentContext
 from guardrail.treatments.text.question import Shape, last_turn
 from retrieval.entry import EntryKind, ForgetEntry, RegisteredEntry
@@ -39,7 +39,6 @@ _PROMPT = (
     "What is known about {names}:\n{statements}\n"
     "Answer what concerns {names} from this alone; what it does not say is not known."
 )
-_NAMES = frozenset((EvidenceKind.NAME, EvidenceKind.ALIAS))
 _NAMED_KINDS = frozenset((EntryKind.PERSON, EntryKind.WORK, EntryKind.PERSONAL_DATA))
 
 
@@ -76,8 +75,8 @@ class Memory:
             treatment=self.name,
             matched_passages=context.question.matched_passages,
             instruction=self.instruction.replace("{names}", names).replace("{statements}", "\n".join(lines)),
-            replacements=read.replacements,
-            swaps=read.swaps,
+            replacements=read.request.replacements,
+            swaps=read.request.swaps,
             may_speak=self.may_speak,
             repair=_repair(context.repair, [one.entry.entry for one in detections]),
         )
@@ -102,28 +101,21 @@ class _Read:
             if _has_proper_name(one.entry.entry)
         }
         self.names: dict[str, str] = {entry_id: one.name for entry_id, one in stand_ins.items()}
-        self.replacements, self.swaps = _put_in(context, detections, stand_ins)
+        self.request = renamed(context.passages, _places(detections, stand_ins), stand_ins)
         ids = {stand_in.entry_id: entry_id for entry_id, stand_in in stand_ins.items()}
-        self.names |= {ids[swap.entry_id]: swap.invented for swap in self.swaps}
+        self.names |= {ids[swap.entry_id]: swap.invented for swap in self.request.swaps}
 
 
-def _put_in(
-    context: TreatmentContext, detections: Sequence[Detection], stand_ins: Mapping[str, StandIn]
-) -> tuple[dict[JsonPath, str], tuple[Swap, ...]]:
-    """Every text that names an entry, with stand-ins, and what they stand for."""
+def _places(detections: Sequence[Detection], stand_ins: Mapping[str, StandIn]) -> dict[int, list[Place]]:
+    """Where a request names the entries that have a stand-in."""
     places: dict[int, list[Place]] = {}
     for one in detections:
         if one.entry.id in stand_ins:
-            for item in filter(_is_name, one.evidence):
-                place = Place(start=item.start, end=item.end, entry_id=one.entry.id)
-                places.setdefault(item.passage, []).append(place)
-    replacements: dict[JsonPath, str] = {}
-    swaps: list[Swap] = []
-    for index, found in sorted(places.items()):
-        made = put_in(context.passages[index].text, found, stand_ins)
-        replacements[context.passages[index].path] = made.text
-        swaps += made.swaps
-    return replacements, tuple(dict.fromkeys(swaps))
+            for item in one.evidence:
+                if item.is_name:
+                    place = Place(start=item.start, end=item.end, entry_id=one.entry.id)
+                    places.setdefault(item.passage, []).append(place)
+    return places
 
 
 def _repair(repair: Repair, entries: Sequence[ForgetEntry]) -> Repair:
@@ -137,7 +129,3 @@ def _has_proper_name(entry: ForgetEntry) -> bool:
     words = [word for word in entry.name.split() if word not in known_words().little]
     is_proper = bool(words) and all(word[0].isdigit() or word[0] != word[0].lower() for word in words)
     return entry.kind in _NAMED_KINDS or is_proper
-
-
-def _is_name(item: Evidence) -> bool:
-    return item.is_match and item.kind in _NAMES

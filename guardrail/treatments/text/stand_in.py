@@ -20,13 +20,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guardrail.decision import Capability, Detection, Evidence, EvidenceKind, JsonPath, Swap, TreatmentPlan
+from guardrail.decision import Capability, Detection, TreatmentPlan
 from guardrail.treatments.names.clues import clues_in
-from guardrail.treatments.names.stand_in import Place, put_in, stand_in_for
+from guardrail.treatments.names.stand_in import Place, Renamed, renamed, stand_in_for
 from guardrail.treatments.text.protocol import TreatmentContext
 from retrieval.entry import EntryKind, ForgetEntry
-
-_NAMES = frozenset((EvidenceKind.NAME, EvidenceKind.ALIAS))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +40,12 @@ class StandInName:
         places = _Places(context)
         if not all(places.found(one) for one in detections if one.is_asked):
             return None
-        replacements, swaps = places.put_in(context.means.naming_key)
+        made = places.renamed(context.means.naming_key)
         return TreatmentPlan(
             treatment=self.name,
             matched_passages=context.question.matched_passages,
-            replacements=replacements,
-            swaps=swaps,
+            replacements=made.replacements,
+            swaps=made.swaps,
             repair=context.repair,
         )
 
@@ -60,8 +58,9 @@ class _Places:
         self._names: dict[str, ForgetEntry] = {}
         self._places: dict[int, list[Place]] = {}
         for one in context.decision.detections:
-            for item in filter(_is_name, one.evidence):
-                self._add(item.passage, item.start, item.end, one.entry.id, one.entry.entry)
+            for item in one.evidence:
+                if item.is_name:
+                    self._add(item.passage, item.start, item.end, one.entry.id, one.entry.entry)
         for one in context.decision.detections:
             for index, passage in enumerate(context.passages):
                 for start, end in clues_in(passage.text, one.entry.entry):
@@ -72,16 +71,10 @@ class _Places:
         own = detection.entry.id
         return any(name == own or name.startswith(f"{own}/") for name in self._names)
 
-    def put_in(self, key: bytes) -> tuple[dict[JsonPath, str], tuple[Swap, ...]]:
-        """Every text that is changed, with stand-ins, and what they stand for."""
+    def renamed(self, key: bytes) -> Renamed:
+        """The request with stand-ins."""
         stand_ins = {name: stand_in_for(entry, key=key) for name, entry in self._names.items()}
-        replacements: dict[JsonPath, str] = {}
-        swaps: list[Swap] = []
-        for index, places in sorted(self._places.items()):
-            made = put_in(self._passages[index].text, places, stand_ins)
-            replacements[self._passages[index].path] = made.text
-            swaps += made.swaps
-        return replacements, tuple(dict.fromkeys(swaps))
+        return renamed(self._passages, self._places, stand_ins)
 
     def _add(self, passage: int, start: int, end: int, name: str, entry: ForgetEntry) -> None:
         self._names[name] = entry
@@ -93,7 +86,3 @@ class _Places:
         clue = self._passages[passage].text[start:end]
         name = f"{detection.entry.id}/{clue.casefold()}"
         self._add(passage, start, end, name, ForgetEntry(name=clue, kind=EntryKind.WORK))
-
-
-def _is_name(item: Evidence) -> bool:
-    return item.is_match and item.kind in _NAMES
