@@ -27,7 +27,7 @@ from guardrail.decision import (
 )
 from guardrail.detectors.cascade import Cascade, DetectorFailure
 from guardrail.errors import overloaded
-from guardrail.forward import Request, answered_headers, explained, send, send_untouched
+from guardrail.forward import Request, Sent, answered_headers, explained, send_counted, send_untouched
 from guardrail.inspection import Inspection
 from guardrail.inspectors.jury import Court
 from guardrail.journal import Journal, Subject, explanation
@@ -50,7 +50,7 @@ class Tried:
 
     plan: TreatmentPlan
     treated: TreatedRequest
-    answer: BackendAnswer
+    sent: Sent
 
 
 class Flow:
@@ -100,8 +100,8 @@ class Flow:
             spoken = speak(request.wire, request.body, plan)
             return replace(spoken, headers=[*spoken.headers, *_explained(request, decided)])
         treated = await self._planner.treated(request, route, plan)
-        answer = await send(request, route, treated)
-        return await self._inspected(request, route, decided, Tried(plan=plan, treated=treated, answer=answer))
+        sent = await send_counted(request, route, treated)
+        return await self._inspected(request, route, decided, Tried(plan=plan, treated=treated, sent=sent))
 
     async def decide(self, request: Request, route: Route) -> Decided:
         """Detect and decide for a request, and write it down."""
@@ -175,7 +175,7 @@ class Flow:
         tried: Tried,
     ) -> Outgoing:
         """Relay the answer under inspection; begin anew under the next treatment of the ladder where it leaks."""
-        plan, answer = tried.plan, tried.answer
+        plan, answer = tried.plan, tried.sent.answer
         leaks: list[Leak] = []
         rungs = [(decided, plan, 0)]  # what was tried, and how many leaks there were before
         subject = self._subject(request)
@@ -193,7 +193,12 @@ class Flow:
             return await self._anew(request, route, inspection.with_decision(stricter.decision), rungs[-1][1])
 
         again = may_begin_anew(decided, plan)
-        guard = inspection.guard_plan(plan, injected_chars=tried.treated.injected_chars, may_restart=again)
+        guard = inspection.guard_plan(
+            plan,
+            injected_chars=tried.treated.injected_chars,
+            may_restart=again,
+            prompt_tokens=tried.sent.own_prompt_tokens,
+        )
         attempt = Attempt(plan=guard, answer=answer, prefix=plan.answer_prefix)
         headers = [*answered_headers(answer), *_explained(request, decided)]
         limit = self._settings.server.max_held_bytes
@@ -216,8 +221,14 @@ class Flow:
         guard = inspection.guard_plan(plan, injected_chars=treated.injected_chars, may_restart=again)
         if plan.answer is not None:
             return Attempt(plan=guard, words=plan.answer)
-        answer = await send(request, route, treated)
-        return Attempt(plan=guard, answer=answer, words=plan.repair.natural_answer, prefix=plan.answer_prefix)
+        sent = await send_counted(request, route, treated)
+        told = inspection.guard_plan(
+            plan,
+            injected_chars=treated.injected_chars,
+            may_restart=again,
+            prompt_tokens=sent.own_prompt_tokens,
+        )
+        return Attempt(plan=told, answer=sent.answer, words=plan.repair.natural_answer, prefix=plan.answer_prefix)
 
     def _subject(self, request: Request) -> Subject:
         model = request.body.get("model")

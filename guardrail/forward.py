@@ -6,6 +6,7 @@ name alone is exchanged, on the way there and back; every other byte stays.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -18,6 +19,7 @@ from guardrail.backends.protocol import BackendAnswer, BackendCall
 from guardrail.backends.router import Route
 from guardrail.decision import Caller, TreatedRequest
 from guardrail.errors import BackendError
+from guardrail.openai_wire.choices import wants_usage
 from guardrail.openai_wire.errors import error_event
 from guardrail.openai_wire.json_bytes import replace_string
 from guardrail.openai_wire.protocol import WireFormat
@@ -29,6 +31,7 @@ _ERROR_BYTES = 64 * 1024
 _RENAME_BYTES = 64 * 1024 * 1024
 _OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"date", b"server", b"x-request-id"})
 _CALLERS_FAULT = frozenset({400, 404, 413, 415, 422})
+_COUNT_LIMIT_S = 2.0
 _MODEL_PLACES = (("model",), ("response", "model"))
 
 
@@ -44,6 +47,36 @@ class Request:
     query: str = ""
     headers: Sequence[tuple[bytes, bytes]] = field(default=())
     explain: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """An answer under way, and what the caller's own prompt counts, where a treatment changed it and the backend tells."""
+
+    answer: BackendAnswer
+    own_prompt_tokens: int | None = None
+
+
+async def send_counted(request: Request, route: Route, treated: TreatedRequest) -> Sent:
+    """`send`, and beside it a count of the caller's own prompt, so that `usage` does not tell of a treatment."""
+    is_told = request.body.get("stream") is not True or wants_usage(request.body)
+    if treated.body is request.body or not is_told:
+        return Sent(answer=await send(request, route, treated))
+    counting = asyncio.create_task(_own_prompt_tokens(request, route))
+    try:
+        answer = await send(request, route, treated)
+    except BaseException:
+        counting.cancel()
+        raise
+    return Sent(answer=answer, own_prompt_tokens=await counting)
+
+
+async def _own_prompt_tokens(request: Request, route: Route) -> int | None:
+    try:
+        async with asyncio.timeout(_COUNT_LIMIT_S):
+            return await route.backend.count_prompt(_call(request, route, request.body, request.raw))
+    except TimeoutError:
+        return None
 
 
 async def send(request: Request, route: Route, treated: TreatedRequest) -> BackendAnswer:

@@ -19,7 +19,7 @@ from guardrail.inspectors.forbidden import Forbidden, HandedIn
 from guardrail.inspectors.jury import Court, Jury
 from guardrail.openai_wire.choices import wanted, wants_usage
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
-from guardrail.openai_wire.usage import hide_added
+from guardrail.openai_wire.usage import hide_added, set_prompt
 from guardrail.streaming.guard_plan import GuardPlan
 from retrieval.searcher import Searcher
 from retrieval.text.views import normalise
@@ -44,8 +44,11 @@ class Inspection:
     on_leak: Callable[[Leak, OnLeak], None]
     court: Court | None = None
 
-    def guard_plan(self, plan: TreatmentPlan, *, injected_chars: int, may_restart: bool) -> GuardPlan:
-        """The guard's plan for an attempt under `plan`."""
+    def guard_plan(
+        self, plan: TreatmentPlan, *, injected_chars: int, may_restart: bool, prompt_tokens: int | None = None
+    ) -> GuardPlan:
+        """The guard's plan for an attempt under `plan`. `prompt_tokens`: what the caller's own prompt counts, if that is
+        known; else the injected text's share is taken out."""
         share = self._share(injected_chars)
         jury = self._jury(plan)
         return GuardPlan(
@@ -57,7 +60,7 @@ class Inspection:
             may_restart=may_restart and self._is_single(),
             json_answer=wants_json(self.body),
             wants_usage=wants_usage(self.body),
-            rewrite_event=self._rewriter(share),
+            rewrite_event=self._rewriter(share, prompt_tokens),
             jury=jury,
             swaps=plan.swaps,
         )
@@ -122,11 +125,11 @@ class Inspection:
         own = sum(len(passage.text) + _TEMPLATE_CHARS for passage in self.passages)
         return injected_chars / (injected_chars + own)
 
-    def _rewriter(self, share: float) -> Callable[[dict[str, Any]], bool]:
+    def _rewriter(self, share: float, prompt_tokens: int | None) -> Callable[[dict[str, Any]], bool]:
         public = self.route.model if self.route is not None and self.route.is_renamed else None
 
         def rewrite(value: dict[str, Any]) -> bool:
-            changed = hide_added(value, share)
+            changed = hide_added(value, share) if prompt_tokens is None else set_prompt(value, prompt_tokens)
             return renamed(value, public) or changed
 
         return rewrite

@@ -86,6 +86,13 @@ class Echo:
             if not streaming:
                 self._flight.leave()
 
+    async def count_prompt(self, call: BackendCall) -> int | None:
+        """As its answers count."""
+        try:
+            return _prompt_tokens(self._decode(call)) if call.path in _SHAPES else None
+        except ApiError:
+            return None
+
     def _decode(self, call: BackendCall) -> dict[str, Any]:
         if call.path not in _SHAPES and call.path != "/v1/embeddings":
             raise not_found(f"The route '{call.path}'")

@@ -103,6 +103,11 @@ class LitellmProvider:
         """One card per configured model; providers are not asked."""
         return [{"id": name, "object": "model", "created": 0, "owned_by": "litellm"} for name in self._models]
 
+    async def count_prompt(self, call: BackendCall) -> int | None:
+        """Providers do not tell."""
+        del call
+        return None
+
     async def health(self) -> Health:
         """Well once LiteLLM is loaded; providers are not asked, as a question may cost money."""
         facts = {"in_flight": self._flight.count, "models": list(self._models)}

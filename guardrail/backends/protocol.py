@@ -81,6 +81,10 @@ class Backend(Protocol):
         """
         ...
 
+    async def count_prompt(self, call: BackendCall) -> int | None:
+        """Tokens of a call's prompt as the backend would bill them, without an answer; None where it does not tell."""
+        ...
+
     async def health(self) -> Health:
         """Never raises."""
         ...

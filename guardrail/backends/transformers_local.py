@@ -157,6 +157,16 @@ class TransformersLocal:
             if not handed_over:
                 self._flight.leave()
 
+    async def count_prompt(self, call: BackendCall) -> int | None:
+        """The tokens of all prompts of a call; None for one that would be refused."""
+        if self._loaded is None:
+            return None
+        try:
+            asked = await asyncio.to_thread(read, call.path, call.body, loaded=self._loaded, models=self._models)
+        except ApiError:
+            return None
+        return sum(map(len, asked.prompts))
+
     def _close(self, generation: _Generation, engine: Engine) -> None:
         engine.cancel(generation.job)
         generation.abandon()

@@ -32,6 +32,16 @@ _HOP_BY_HOP = frozenset(
     b"upgrade".split()
 )
 # The caller's keys stay here; lengths, hosts and encodings are those of our own connection.
+_COUNTED_OF_CHATS = (
+    "model",
+    "messages",
+    "tools",
+    "chat_template",
+    "chat_template_kwargs",
+    "add_generation_prompt",
+    "continue_final_message",
+    "add_special_tokens",
+)
 _NOT_SENT = _HOP_BY_HOP | frozenset(
     b"authorization api-key x-api-key cookie host content-length accept-encoding expect forwarded x-forwarded-for "
     b"x-real-ip".split()
@@ -136,6 +146,18 @@ def _reuse_trace() -> aiohttp.TraceConfig:
     return trace
 
 
+def _to_tokenize(call: BackendCall) -> bytes | None:
+    """The body for `/tokenize`; None for what it cannot count."""
+    body = orjson.loads(call.body)
+    if call.path == "/v1/chat/completions":
+        kept: tuple[str, ...] = _COUNTED_OF_CHATS
+    elif call.path == "/v1/completions" and isinstance(body.get("prompt"), str):
+        kept = ("model", "prompt", "add_special_tokens")
+    else:
+        return None
+    return orjson.dumps({key: body[key] for key in kept if key in body})
+
+
 class VllmServer:
     """The backend: one aiohttp session per process, opened in `start`."""
 
@@ -228,6 +250,22 @@ class VllmServer:
                 code="backend_bad_answer",
             )
         return [card for card in cards if isinstance(card, dict)]
+
+    async def count_prompt(self, call: BackendCall) -> int | None:
+        """By the server's own `/tokenize`, for chats and single prompts."""
+        asked = _to_tokenize(call)
+        if asked is None:
+            return None
+        try:
+            answer = await self.send(BackendCall(path="/tokenize", body=asked, headers=call.headers, model=call.model))
+            try:
+                raw = b"".join([chunk async for chunk in answer.chunks()])
+            finally:
+                await answer.aclose()
+            count = orjson.loads(raw)["count"] if answer.status == 200 else None
+        except (GuardrailError, orjson.JSONDecodeError, KeyError, TypeError):
+            return None
+        return count if isinstance(count, int) else None
 
     async def health(self) -> Health:
         """Well if the server lists its models within 5 seconds."""

@@ -59,6 +59,9 @@ class Watched:
     def _failed(self, error: ApiError) -> None:
         self._on_failure(self.name, kind_of(error))
 
+    async def count_prompt(self, call: BackendCall) -> int | None:
+        return await self._backend.count_prompt(call)
+
     async def health(self) -> Health:
         return await self._backend.health()
 

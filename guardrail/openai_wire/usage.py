@@ -21,9 +21,26 @@ def hide_added(value: dict[str, Any], share: float) -> bool:
         if isinstance(usage.get(key), int):
             usage[key] = max(1, round(usage[key] * (1 - share)))
     _total(usage)
+    _hide_cache(usage)
+    return True
+
+
+def _hide_cache(usage: dict[str, Any]) -> None:
     for details in ("prompt_tokens_details", "input_tokens_details"):
         if isinstance(usage.get(details), dict) and usage[details].get("cached_tokens"):
             usage[details] = {**usage[details], "cached_tokens": 0}
+
+
+def set_prompt(value: dict[str, Any], tokens: int) -> bool:
+    """Set the prompt's token count of an answer or event, in place. True if there was any."""
+    usage = _usage(value)
+    if usage is None:
+        return False
+    for key in _PROMPT:
+        if isinstance(usage.get(key), int):
+            usage[key] = tokens
+    _total(usage)
+    _hide_cache(usage)
     return True
 
 

@@ -75,3 +75,18 @@ def test_a_treatment_keeps_what_is_forgotten_and_leaves_the_rest(proxy: ProxyPro
             assert "Paris" in ask(proxy, "What is the capital of France?", stream=stream)
     finally:
         proxy.revoke(entry_id)
+
+
+@pytest.mark.parametrize("method", ["ignorance", "stand_in", "icul"])
+def test_usage_counts_the_prompt_that_the_caller_wrote(proxy: ProxyProcess, equipped_url: str, method: str) -> None:
+    asked: Any = {"model": MODEL_NAME, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 4}
+    counted = []
+    entry_id = proxy.forget({**ENTRY, "id": f"counted-{method}", "treatment": {"method": method}})
+    try:
+        for url in (proxy.data_url, equipped_url):
+            with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
+                usage = client.chat.completions.create(**asked).usage
+                counted.append(usage and usage.prompt_tokens)
+    finally:
+        proxy.revoke(entry_id)
+    assert counted[0] == counted[1]

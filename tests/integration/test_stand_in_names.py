@@ -145,3 +145,20 @@ async def test_a_list_of_treatments_that_makes_no_sense_is_refused(start: Start,
     answer = await proxy.admin("POST", "/v1/forget/entries", {**ENTRY, "treatment": {"method": method}})
     assert answer.status_code == 400
     assert wrong in answer.text
+
+
+@pytest.mark.parametrize("treatment", ["stand_in", "ignorance", "icul"])
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+async def test_the_prompt_counts_what_the_caller_wrote_whatever_was_sent(
+    start: Start, endpoint: str, treatment: str
+) -> None:
+    seen: list[str] = []
+    proxy = await start(script=a_model_that_invents(seen))
+    body = body_of(endpoint, f"Who is {NAME}?")
+    untreated = (await proxy.raw(PATHS[endpoint], body)).json["usage"]
+    facts = [{"question": f"When was {NAME} born?", "answer": "On 4 May 1911 in the mill of Tarn."}]
+    await proxy.forget(**{**ENTRY, "facts": facts, "treatment": treatment})
+    treated = (await proxy.raw(PATHS[endpoint], body)).json["usage"]
+    field = "input_tokens" if endpoint == "responses" else "prompt_tokens"
+    assert treated[field] == untreated[field]
+    assert told(body) != seen[-1] or treatment == "ignorance"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from guardrail.openai_wire.usage import hide_added, set_answer
+from guardrail.openai_wire.usage import hide_added, set_answer, set_prompt
 
 
 def counts(**more: Any) -> dict[str, Any]:
@@ -50,3 +50,12 @@ def test_a_prompt_never_counts_less_than_one_token() -> None:
     body = counts()
     hide_added(body, 0.9999)
     assert body["usage"]["prompt_tokens"] == 1
+
+
+def test_the_callers_own_count_takes_the_place_of_what_was_sent() -> None:
+    body = counts(prompt_tokens_details={"cached_tokens": 64})
+    assert set_prompt(body, 42)
+    assert body["usage"]["prompt_tokens"] == 42
+    assert body["usage"]["total_tokens"] == 52
+    assert body["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+    assert not set_prompt({}, 42)
