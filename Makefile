@@ -27,7 +27,8 @@ VLLM_PORT ?= 8100
 BENCH_OUT ?= benchmarks/results/proxy_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 DETECTION_OUT ?= benchmarks/results/detection_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 CONSOLIDATION_OUT ?= benchmarks/results/consolidation_$(shell nproc)core-cpu_$(shell date +%F).json
-UNLEARNING_OUT ?= benchmarks/results/unlearning_$(shell nproc)core-cpu_$(shell date +%F).json
+UNLEARNING_ON ?= authors
+UNLEARNING_OUT ?= benchmarks/results/unlearning$(if $(filter-out authors,$(UNLEARNING_ON)),_$(UNLEARNING_ON))_$(shell nproc)core-cpu_$(shell date +%F).json
 REGISTRY_OUT ?= benchmarks/results/registry_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 BENCH_ARGS ?=
 
@@ -88,8 +89,9 @@ bench-registry: $(READY)  ## what a million vectors and 10,000 entries cost (BEN
 bench-consolidation: $(READY)  ## every unlearning method on a model that knows; hours on two cores, goes on where it stopped
 	$(BIN)/expunge bench consolidation --out $(CONSOLIDATION_OUT) --plot $(CONSOLIDATION_OUT:.json=.png) $(BENCH_ARGS)
 
-bench-unlearning: $(READY)  ## every treatment through the proxy on a model that knows; hours on two cores, goes on where it stopped
-	$(BIN)/expunge bench unlearning --out $(UNLEARNING_OUT) --plot $(UNLEARNING_OUT:.json=.png) $(BENCH_ARGS)
+bench-unlearning: $(READY)  ## every treatment through the proxy on a model that knows (UNLEARNING_ON=other-authors, people); hours, goes on where it stopped
+	$(if $(BENCH_ARGS)$(filter-out authors,$(UNLEARNING_ON)),,$(BIN)/python -m benchmarks.unlearning.assistant)
+	$(BIN)/expunge bench unlearning --on $(UNLEARNING_ON) --out $(UNLEARNING_OUT) --plot $(UNLEARNING_OUT:.json=.png) $(BENCH_ARGS)
 
 methods-table: $(READY)  ## put the newest consolidation result into finetune/README.md
 	$(BIN)/python -m benchmarks.consolidation.table "$$(ls benchmarks/results/consolidation_*.json | tail -1)"

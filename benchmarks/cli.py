@@ -17,6 +17,7 @@ from benchmarks import report
 from benchmarks.load import LoadFailed
 from benchmarks.plan import QUICK, Outside, Plan
 from benchmarks.processes import ServerFailed
+from benchmarks.unlearning.command import unlearning
 from guardrail.errors import InvalidInput
 from retrieval.errors import RetrievalError
 
@@ -141,32 +142,7 @@ def consolidation(
     click.echo(out.read_text(encoding="utf-8")) if as_json else click.echo(result)
 
 
-@main.command()
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Result file (JSON).")
-@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Also draw it (PNG).")
-@click.option("--quick", is_flag=True, help="Two treatments, a few questions; the result file says so.")
-@click.option(
-    "--treatment", "treatments", multiple=True, help="Only this one, or several as a+b; repeatable. Default: all."
-)
-@click.option(
-    "--work",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".cache/unlearning"),
-    show_default=True,
-    help="Folder in which answers are kept.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of a table.")
-def unlearning(
-    *, out: Path, picture: Path | None, quick: bool, treatments: tuple[str, ...], work: Path, as_json: bool
-) -> None:
-    """Every treatment for language through the running proxy, on a model that knows: forgetting, locality, attacks, cost.
-
-    Takes hours on two cores; a run that was stopped goes on with the same command.
-    """
-    from benchmarks.unlearning.show import carry_out
-
-    result = carry_out(out=out, picture=picture, quick=quick, treatments=treatments, work=work)
-    click.echo(out.read_text(encoding="utf-8")) if as_json else click.echo(result)
+main.add_command(unlearning)
 
 
 @main.command()

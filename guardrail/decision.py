@@ -27,6 +27,7 @@ class Capability(StrEnum):
     RAW = "raw"  # any other route can be passed through
     RESTRICT = "restrict"  # phrases that are never written: `vllm_xargs` as decoding.request gives them
     BAD_WORDS = "bad_words"  # a list of words that are never written just so, in this spelling
+    OFFSET = "offset"  # what an assistant expects is taken off: `vllm_xargs` as decoding.request gives them
     PROMPT_EMBEDS = "prompt_embeds"  # parts of a message may be given as embeddings
 
 

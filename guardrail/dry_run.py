@@ -1,26 +1,33 @@
-"""The dry run behind `POST /v1/forget/match`: what would be found in a request and decided, without asking a backend.
+"""The dry run behind `POST /v1/forget/match`: what would be found in a request, decided and done, and why.
 
-For operators only: it names entries. Nothing is recorded and nothing is changed.
+`decision` is the policy's word, with what each entry asks for by itself (the strictest is used for all). `plan` is what the
+ladder makes of it on the backend of the model that is asked for: what is passed over and why, what is used, and what would
+follow, rung by rung, if an answer leaked. It does not know what the model would say: nothing is generated. For operators
+only, as it names entries; nothing is recorded and nothing is changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guardrail.decision import Caller, Evidence, Passage
+from guardrail.decision import Action, Caller, Detection, Evidence, OnLeak, Passage
 from guardrail.errors import ApiError
 from guardrail.flow import Flow
+from guardrail.inspection import is_single
 from guardrail.journal import suspects_of
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.protocol import Body
-from guardrail.planning import Decided
+from guardrail.planning import Decided, Rung
+from guardrail.policy import parts_of, treatment_of
+from guardrail.settings import PolicySettings
+from retrieval.entry import SuppliedContext
 
 _BY_FIELD = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/responses"}
 
 
 async def explain_match(flow: Flow, body: Body, caller: Caller) -> Mapping[str, Any]:
-    """Matches, scores, evidence, decision and milliseconds for a chat, completions or responses body."""
+    """Matches, scores, evidence, decision, plan and milliseconds for a chat, completions or responses body."""
     path = next((path for field, path in _BY_FIELD.items() if field in body), None)
     if path is None:
         raise ApiError("Send a request body with 'messages', 'prompt' or 'input'.", param="messages")
@@ -28,10 +35,49 @@ async def explain_match(flow: Flow, body: Body, caller: Caller) -> Mapping[str, 
     asker = Caller(tenant=str(tenant), key_id=caller.key_id, is_admin=caller.is_admin)
     passages = WIRE_FORMATS[path]().passages(body)
     decided = await flow.judge(passages, asker, model if isinstance(model, str) else None)
-    return _told(decided, passages)
+    told = _told(decided, passages, flow.policy)
+    try:
+        foreseen = await flow.foresee(decided, model if isinstance(model, str) else None)
+    except ApiError as error:
+        return {**told, "plan": None, "plan_error": error.message}
+    return {**told, "plan": {"backend": foreseen.backend, **_planned(decided, foreseen.rungs, single=is_single(body))}}
 
 
-def _told(decided: Decided, passages: list[Passage]) -> dict[str, Any]:
+def _planned(decided: Decided, rungs: Sequence[Rung], *, single: bool) -> dict[str, Any]:
+    """What is used and why, and what would follow. Where nothing is treated, an answer may still tell of an entry: then
+    that entry's own treatment follows."""
+    usable = [rung for rung in rungs if rung.plan is not None]
+    if not usable or (plan := usable[0].plan) is None:
+        asks = decided.decision.action is not Action.FAIL_CLOSED
+        return {
+            "treatment": None,
+            "asks_backend": asks,
+            "on_leak": None,
+            "passed_over": [],
+            "left_out": [],
+            "after_leak": [],
+        }
+    begins_anew = single and plan.answer is None and plan.repair.on_leak is OnLeak.REWRITE
+    return {
+        "treatment": plan.treatment,
+        "asks_backend": plan.answer is None,
+        "on_leak": plan.repair.on_leak.value,
+        "passed_over": [_missing(rung.treatment, rung) for rung in rungs[: rungs.index(usable[0])]],
+        "left_out": [_missing(part, usable[0]) for part in _without(usable[0].treatment, plan.treatment)],
+        "after_leak": [rung.plan.treatment for rung in usable[1:] if rung.plan is not None] if begins_anew else [],
+    }
+
+
+def _without(whole: str, used: str) -> list[str]:
+    return [part for part in parts_of(whole) if part not in parts_of(used)]
+
+
+def _missing(treatment: str, rung: Rung) -> dict[str, Any]:
+    helped = [one.value for one in rung.helped_by]
+    return {"treatment": treatment, "why": "backend" if helped else "request", "needs_any_of": helped}
+
+
+def _told(decided: Decided, passages: list[Passage], policy: PolicySettings) -> dict[str, Any]:
     decision = decided.decision
     found = {
         detection.entry.id: detection
@@ -53,6 +99,7 @@ def _told(decided: Decided, passages: list[Passage]) -> dict[str, Any]:
         "action": decision.action.value,
         "treatment": decision.treatment,
         "entries": list(decision.entry_ids),
+        "entry_treatments": [_own(one, policy) for one in sorted(decision.detections, key=lambda one: one.entry.id)],
         "supplied": sorted(detection.entry.id for detection in decision.supplied),
         "shadow": sorted(detection.entry.id for detection in decision.shadow),
         "suspects": suspects_of(decision),
@@ -60,6 +107,25 @@ def _told(decided: Decided, passages: list[Passage]) -> dict[str, Any]:
         "reason": decision.reason,
     }
     return {"matches": matches, "decision": told, "ms": round(decided.took_ms, 3)}
+
+
+def _own(detection: Detection, policy: PolicySettings) -> dict[str, str]:
+    """What an entry asks for by itself, and where that stands."""
+    entry, supplied = detection.entry.entry, any(item.supplied for item in detection.evidence)
+    if supplied and entry.supplied_context is SuppliedContext.REFUSE:
+        return {"id": detection.entry.id, "treatment": "refusal", "from": "supplied_context"}
+    if not detection.is_asked:
+        return {"id": detection.entry.id, "treatment": "redact", "from": "supplied_context"}
+    treatment = treatment_of(entry, policy)
+    method = entry.treatment.method if entry.treatment is not None else None
+    if method is not None and (method != "substitute" or entry.substitute):
+        source = "entry"
+    elif method is None and entry.substitute:
+        source = "substitute"
+    else:
+        by_kind = policy.treatments_by_kind.get(entry.kind, "substitute") if method is None else "substitute"
+        source = "policy" if by_kind == "substitute" else "kind"
+    return {"id": detection.entry.id, "treatment": treatment, "from": source}
 
 
 def _evidence(item: Evidence, passages: list[Passage]) -> dict[str, Any]:

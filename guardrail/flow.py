@@ -33,10 +33,10 @@ from guardrail.inspectors.jury import Court
 from guardrail.journal import Journal, Subject, explanation
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.protocol import Body, WireFormat, channel_key
-from guardrail.planning import Decided, Planner, may_begin_anew
+from guardrail.planning import Decided, Foreseen, Planner, may_begin_anew
 from guardrail.policy import decide, next_rung, on_failure
 from guardrail.replies import Outgoing, speak
-from guardrail.settings import Settings
+from guardrail.settings import PolicySettings, Settings
 from guardrail.streaming.answers import find_leaks
 from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
 from guardrail.treatments.text.question import read_question
@@ -76,6 +76,7 @@ class Flow:
         self._planner = planner
         self._court = Court(
             ask=searcher.told,
+            recited=searcher.recited,
             timeout_s=settings.policy.detector_timeout_s,
             fails_open=settings.policy.detector_failure == "fail_open",
             on_failure=self._judge_failed,
@@ -134,6 +135,15 @@ class Flow:
         """Which entries count for this caller and model, at this moment."""
         now = datetime.now(UTC)
         return lambda entry_id: self._follower.admitted(entry_id, tenant=caller.tenant, model=model, now=now)
+
+    @property
+    def policy(self) -> PolicySettings:
+        """The operator's rules."""
+        return self._settings.policy
+
+    async def foresee(self, decided: Decided, model: str | None) -> Foreseen:
+        """What would be done about a decided request. Raises `ApiError` where no backend serves the model."""
+        return self._planner.foresee(decided, await self._router.route(model))
 
     async def inspect_answer(self, decided: Decided, answer: str) -> list[Leak]:
         """What the inspectors find in these words, had they been the model's answer to a decided request."""

@@ -57,7 +57,7 @@ class Inspection:
             repair=plan.repair,
             inspector_for=self._inspector_for(plan, jury),
             on_leak=self.on_leak,
-            may_restart=may_restart and self._is_single(),
+            may_restart=may_restart and is_single(self.body),
             json_answer=wants_json(self.body),
             wants_usage=wants_usage(self.body),
             rewrite_event=self._rewriter(share, prompt_tokens),
@@ -76,8 +76,15 @@ class Inspection:
         met = () if plan.may_speak else self.decision.detections
         handed_in = {detection.entry.id for detection in self.decision.supplied}
         found = dict.fromkeys(one.entry.id for one in (*met, *self.decision.suspects) if one.entry.id not in handed_in)
-        entry_ids = list(found)[:_MOST_JUDGED_ENTRIES]
-        return Jury(self.court, entry_ids=entry_ids, admits=self.admits) if entry_ids else None
+        if not found and not handed_in:
+            return None
+        return Jury(
+            self.court,
+            entry_ids=list(found)[:_MOST_JUDGED_ENTRIES],
+            admits=self.admits,
+            allowed_ids=sorted(handed_in)[:_MOST_JUDGED_ENTRIES],
+            handed_in="\n".join(passage.text for passage in self.passages) if handed_in else "",
+        )
 
     def _inspector_for(self, plan: TreatmentPlan, jury: Jury | None) -> Callable[[ChannelKey], Inspector]:
         detected = self.decision.detections
@@ -115,10 +122,6 @@ class Inspection:
         passage = self.wire.passage_of_choice(self.body, choice)
         return passage is None or passage in plan.matched_passages
 
-    def _is_single(self) -> bool:
-        prompt = self.body.get("prompt")
-        return wanted(self.body) == 1 and not (isinstance(prompt, list) and len(prompt) > 1)
-
     def _share(self, injected_chars: int) -> float:
         if injected_chars <= 0:
             return 0.0
@@ -149,6 +152,12 @@ def renamed(value: dict[str, Any], public: str | None) -> bool:
         return False
     holder["model"] = public
     return True
+
+
+def is_single(body: Body) -> bool:
+    """True if the caller asked for one answer: only that can be begun anew."""
+    prompt = body.get("prompt")
+    return wanted(body) == 1 and not (isinstance(prompt, list) and len(prompt) > 1)
 
 
 def wants_json(body: Body) -> bool:

@@ -22,7 +22,7 @@ from guardrail.decision import (
     TreatmentPlan,
 )
 from guardrail.forward import Request
-from guardrail.policy import next_rung, strictest, treatment_of
+from guardrail.policy import next_rung, parts_of, strictest, treatment_of
 from guardrail.settings import PolicySettings
 from guardrail.treatments.embeds_in import Corrupt, corrupt_parts
 from guardrail.treatments.text.apply import plan_for, treat
@@ -42,6 +42,28 @@ class Decided:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Rung:
+    """A treatment on the way down the ladder, and its plan for a request; without a plan it is passed over, and the plan of
+    a list may do without some of it.
+
+    `helped_by`: what the backend would have to be able to do for the whole treatment, any one of these; empty where nothing
+    is missing, or something else is.
+    """
+
+    treatment: str
+    plan: TreatmentPlan | None
+    helped_by: tuple[Capability, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Foreseen:
+    """What lies before a decided request on this backend: the rungs from the decided treatment down, in order."""
+
+    backend: str
+    rungs: tuple[Rung, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Planner:
     """`naming_key`: the secret on which invented names hang. `corrupt_of`: backend name -> what makes corrupted prompts;
     filled as backends start."""
@@ -52,11 +74,41 @@ class Planner:
 
     def plan(self, decided: Decided, route: Route | None = None) -> TreatmentPlan:
         """The plan for a request; without a route for a backend that can do nothing."""
-        capabilities = route.backend.capabilities if route is not None else frozenset()
-        if route is not None and route.backend.name in self.corrupt_of:
-            capabilities |= {Capability.PROMPT_EMBEDS}
-        means = Means(capabilities=capabilities, naming_key=self.naming_key)
+        return self._plan(decided, self._capabilities(route))
+
+    def foresee(self, decided: Decided, route: Route) -> Foreseen:
+        """Every rung that the ladder has for a request: the first with a plan is used, the next ones follow leaks."""
+        can = self._capabilities(route)
+        name, rungs = decided.decision.treatment, list[Rung]()
+        while name is not None:
+            plan = self._plan_under(name, decided, can)
+            rungs.append(Rung(treatment=name, plan=plan, helped_by=self._helped(name, decided, can)))
+            name = next_rung(plan.treatment) if plan is not None else next_rung(name) or "ignorance"
+        return Foreseen(backend=route.backend.name, rungs=tuple(rungs))
+
+    def _helped(self, name: str, decided: Decided, can: frozenset[Capability]) -> tuple[Capability, ...]:
+        def is_whole(plan: TreatmentPlan | None) -> bool:
+            return plan is not None and plan.treatment == name
+
+        if is_whole(self._plan_under(name, decided, can)):
+            return ()
+        more = (one for one in Capability if one not in can)
+        return tuple(one for one in more if is_whole(self._plan_under(name, decided, can | {one})))
+
+    def _plan_under(self, name: str, decided: Decided, can: frozenset[Capability]) -> TreatmentPlan | None:
+        """The plan of this very treatment, not of one below it; of a list the first is always in it."""
+        plan = self._plan(replace(decided, decision=replace(decided.decision, treatment=name)), can)
+        return plan if parts_of(plan.treatment)[0] == parts_of(name)[0] else None
+
+    def _plan(self, decided: Decided, can: frozenset[Capability]) -> TreatmentPlan:
+        means = Means(capabilities=can, naming_key=self.naming_key)
         return plan_for(decided.passages, decided.decision, self.policy, question=decided.question, means=means)
+
+    def _capabilities(self, route: Route | None) -> frozenset[Capability]:
+        if route is None:
+            return frozenset()
+        more = {Capability.PROMPT_EMBEDS} if route.backend.name in self.corrupt_of else frozenset[Capability]()
+        return route.backend.capabilities | more
 
     async def treated(self, request: Request, route: Route, plan: TreatmentPlan) -> TreatedRequest:
         """The request as the plan wants it sent."""
@@ -73,7 +125,7 @@ class Planner:
         leaked = {leak.entry.id: leak.entry for leak in leaks if leak.entry.id not in known}
         detections = (*met, *(Detection(entry=entry, score=1.0, evidence=()) for entry in leaked.values()))
         own = [treatment_of(entry.entry, self.policy) for entry in leaked.values()]
-        treatment = strictest([*own, *filter(None, [next_rung(plan.treatment)])])
+        treatment = strictest([*filter(None, [next_rung(plan.treatment)]), *own])
         decision = replace(decided.decision, action=Action.TREAT, treatment=treatment, detections=detections)
         question = decided.question if met else Question(shape=Shape.EARLIER, passage=decided.question.passage)
         return replace(decided, decision=decision, question=question)

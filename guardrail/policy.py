@@ -18,27 +18,43 @@ CHOOSES = "auto"
 JOIN = "+"
 """Stands between the treatments of a list."""
 
-STRICTNESS = ("redact", "icul", "memory", "eco", "stand_in", "restrict", "ignorance", "substitute", "refusal")
+STRICTNESS = (
+    "redact",
+    "icul",
+    "memory",
+    "eco",
+    "offset",
+    "stand_in",
+    "another_name",
+    "restrict",
+    "ignorance",
+    "substitute",
+    "refusal",
+)
 """Treatments from the mildest to the strictest."""
 
 LADDER: Mapping[str, str] = {
-    "stand_in": "stand_in+restrict",
-    "stand_in+restrict": "ignorance",
+    "stand_in": "another_name+restrict",
+    "stand_in+restrict": "another_name+restrict",
+    "another_name": "ignorance",
+    "another_name+restrict": "ignorance",
     "restrict": "ignorance",
     "eco": "ignorance",
+    "offset": "ignorance",
     "icul": "ignorance",
     "memory": "substitute",
 }
-"""Treatment -> the one that takes its place where it has nothing to work on, the backend cannot do it, or an answer leaked
-under it. Those that are not here work on every request and backend; a leak under them ends in the natural answer. A list of
-treatments that is not here is followed by `ignorance`."""
+"""Treatment -> the one that takes its place where it has nothing to work on (of a list: the first of it), the backend
+cannot do it, or an answer leaked under it. Those that are not here work on every request and backend; a leak under them
+ends in the natural answer. A list of treatments that is not here is followed by `ignorance`."""
 
 AUTO: Mapping[EntryKind, str] = {
-    EntryKind.PERSON: "stand_in",
-    EntryKind.WORK: "stand_in",
-    EntryKind.PERSONAL_DATA: "stand_in",
+    EntryKind.PERSON: "stand_in+restrict",
+    EntryKind.WORK: "stand_in+restrict",
+    EntryKind.PERSONAL_DATA: "stand_in+restrict",
 }
-"""What `auto` begins with, by kind: an invented name stands in for a name. The names of the other kinds are words that mean
+"""What `auto` begins with, by kind: an invented name stands in for a name, and what tells of it is not
+written where the backend can keep the model from it. The names of the other kinds are words that mean
 something ("nerve agents"), so they begin with `ignorance`."""
 
 
@@ -120,7 +136,7 @@ def next_rung(name: str) -> str | None:
 
 
 def strictest(names: Sequence[str]) -> str:
-    """The strictest of these treatments."""
+    """The strictest of these treatments; the first of those that are equally strict."""
     return max(names, key=_strictness)
 
 

@@ -63,6 +63,13 @@ class BackendSettings(_Section):
     guardrail.decoding.vllm_processor:ExpungeRestriction` and keeps whole phrases from being written. `expunge doctor`
     tries it."""
 
+    offsets: bool = False
+    """`vllm_server`: the server was started with the same plug-in and `EXPUNGE_ASSISTANT`, the folder of a small model that
+    knows only what is to be forgotten, for the treatment `offset`. `expunge doctor` tries it."""
+
+    assistant: Path | None = None
+    """`transformers_local`: that folder, loaded beside the model. Its tokenizer must be the model's."""
+
     embeddings: Path | None = None
     """Folder of the served model, for corrupted prompts (`eco`): only its input embeddings are read. `vllm_server`: the
     server was started with `--enable-prompt-embeds`. `transformers_local`: its own model's folder where nothing is set."""
@@ -231,6 +238,13 @@ def _wrong_with(backend: BackendSettings) -> Iterator[str]:
         )
     if backend.embeddings is not None and kind not in ("vllm_server", "transformers_local"):
         yield "is neither vllm_server nor transformers_local and takes no embeddings; leave embeddings out"
+    if backend.assistant is not None and kind != "transformers_local":
+        yield (
+            "is no transformers_local and loads no assistant; a vLLM server is given it by the variable EXPUNGE_ASSISTANT, "
+            "and `offsets: true` says so"
+        )
+    if backend.offsets and kind != "vllm_server":
+        yield "is no vllm_server; leave offsets out: transformers_local takes an assistant, and other kinds cannot"
     if backend.restricts and kind != "vllm_server":
         yield "is no vllm_server; leave restricts out: transformers_local restricts without it, and other kinds cannot"
 

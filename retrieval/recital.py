@@ -6,26 +6,28 @@
 A judge of meaning asks whether a statement is about somebody; this asks whether it says of him, in this order, what was
 to be forgotten, and so holds where the name in it has been exchanged or is not there. Words are compared by their first
 letters, small words do not count. The limits were chosen on answers to 80 TOFU questions: of a model that never knew
-the authors none recites, of one that knows them and is asked about an invented name 27 do (`SHARE` .4, `FEWEST` 4).
-What is told in fewer words or in a language other than that of the entry's texts is for the judge. It does not know
-requests as such, scopes or models.
+the authors none recites, of one that knows them and is asked about an invented name a third does.
+What is told in fewer words or in a language other than that of the entry's texts is for the judge, and so is what the
+operator switched off in the entry's memory. It does not know requests as such, scopes or models.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from retrieval.entry import ForgetEntry, RegisteredEntry
+from retrieval.memory.documents_in_force import documents_in_force
+from retrieval.memory.once_per_revision import OncePerRevision
 from retrieval.text.views import normalise, sentences
 
-SHARE = 0.4
+SHARE = 0.3
 FEWEST = 4
 _STEM_CHARS = 6
 _SHORTEST_TEXT = 2 * FEWEST  # small words count
 _CANDIDATES = 8
-_KEPT_ENTRIES = 128
 _MOST_SENTENCES = 20_000
 _SMALL = (
     "the a an of in on to and or for with by at from as is was are were be been being has have had having his her their "
@@ -47,23 +49,31 @@ class _Told:
 
 def can_be_recited(entry: ForgetEntry) -> bool:
     """True if the entry has texts long enough; told without reading them."""
-    return any(len(text.split()) >= _SHORTEST_TEXT for text in _texts(entry))
+    return any(len(text.split()) >= _SHORTEST_TEXT for text in _texts(entry, entry.documents))
 
 
 class RecitalBook:
-    """The texts of entries as they are asked for; the least recently asked are given up."""
+    """The texts of entries as they are asked for, read once for each revision."""
 
     def __init__(self) -> None:
-        self._told: OrderedDict[tuple[str, int], _Told] = OrderedDict()
+        self._told = OncePerRevision(_read)
+
+    async def reciting(self, records: Sequence[RegisteredEntry], request: str, statement: str) -> list[str]:
+        """Ids of the entries of which `recites` holds. The event loop waits for no reading."""
+        if len(_new_words(request, statement)) < FEWEST:
+            return []
+        unread = [record for record in records if not self._told.knows(record)]
+        if unread:
+            await asyncio.to_thread(lambda: [self._told.of(record) for record in unread])
+        return [record.id for record in records if self.recites(record, request, statement)]
 
     def recites(self, record: RegisteredEntry, request: str, statement: str) -> bool:
         """True if a statement, as an answer to that request, recites a sentence of the entry."""
-        asked = frozenset(_words(request))
-        new = [word for word in _words(statement) if word not in asked]
+        new = _new_words(request, statement)
         if len(new) < FEWEST:
             return False
-        needed = max(FEWEST, SHARE * len(new))
-        told = self._of(record)
+        asked, needed = frozenset(_words(request)), max(FEWEST, SHARE * len(new))
+        told = self._told.of(record)
         shared = Counter(place for word in set(new) for place in told.places.get(word, ()))
         for place, count in shared.most_common(_CANDIDATES):
             if count < FEWEST:
@@ -73,19 +83,17 @@ class RecitalBook:
                 return True
         return False
 
-    def _of(self, record: RegisteredEntry) -> _Told:
-        key = record.id, record.revision
-        if key not in self._told:
-            self._told[key] = _read(record.entry)
-            while len(self._told) > _KEPT_ENTRIES:
-                self._told.popitem(last=False)
-        self._told.move_to_end(key)
-        return self._told[key]
+
+def _new_words(request: str, statement: str) -> list[str]:
+    asked = frozenset(_words(request))
+    return [word for word in _words(statement) if word not in asked]
 
 
-def _read(entry: ForgetEntry) -> _Told:
+def _read(record: RegisteredEntry) -> _Told:
+    entry = record.entry
     own = frozenset(word for name in entry.names for word in _words(name))
-    said = list(_sentences(_texts(entry), own))[:_MOST_SENTENCES]
+    texts = _texts(entry, documents_in_force(entry, record.edits))
+    said = list(_sentences(texts, own))[:_MOST_SENTENCES]
     places: dict[str, list[int]] = {}
     for place, words in enumerate(said):
         for word in set(words):
@@ -93,8 +101,8 @@ def _read(entry: ForgetEntry) -> _Told:
     return _Told(tuple(said), {word: tuple(found) for word, found in places.items()})
 
 
-def _texts(entry: ForgetEntry) -> list[str]:
-    return [entry.description, *(fact.answer for fact in entry.facts), *entry.documents]
+def _texts(entry: ForgetEntry, documents: Sequence[str]) -> list[str]:
+    return [entry.description, *(fact.answer for fact in entry.facts), *documents]
 
 
 def _sentences(texts: Sequence[str], own: frozenset[str]) -> Iterable[tuple[str, ...]]:

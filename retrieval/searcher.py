@@ -244,11 +244,16 @@ class Searcher:
 
         Raises what the judge raises.
         """
+        if recited := await self.recited(request, answer, entry_ids):
+            return recited
         known = [entry_id for entry_id in entry_ids if entry_id in self._entries]
-        recited = [one for one in known if self._recitals.recites(self._entries[one], request, answer)]
-        if recited:
-            return [Near(entry_id=entry_id, score=1.0, kind="claim") for entry_id in recited]
         return await self._meaning.told(request, answer, known) if self._meaning is not None else []
+
+    async def recited(self, request: str, answer: str, entry_ids: Sequence[str]) -> list[Near]:
+        """Those of these entries whose own texts an answer recites, beyond what the request holds."""
+        known = [self._entries[entry_id] for entry_id in entry_ids if entry_id in self._entries]
+        reciting = await self._recitals.reciting(known, request, answer)
+        return [Near(entry_id=entry_id, score=1.0, kind="claim") for entry_id in reciting]
 
     @property
     def settled_by_first_tier(self) -> int:

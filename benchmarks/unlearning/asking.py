@@ -1,7 +1,8 @@
 """Puts questions to the running proxy and keeps what an ordinary caller sees: text, finish reason, usage, seconds.
 
-Questions of the splits that are timed are asked one at a time, those of the others eight at a time. Answers are kept by row
-and split in the work folder, under a hash of all that decides them, this program's code included. It does not judge.
+Questions of the splits that are timed are asked one at a time, those of the others eight at a time; of the former the
+proxy's counts tell for each by itself whether it was treated and begun anew. Answers are kept by row and split in the work
+folder, under a hash of all that decides them, the product's code included. It does not judge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,14 +22,12 @@ from typing import Any, Final, Protocol
 from benchmarks.knowing.models import adapter_of
 from benchmarks.processes import ServerFailed
 from benchmarks.targets import ROOT
-from benchmarks.unlearning.material import Material
+from benchmarks.unlearning.material import MAX_NEW_TOKENS, Material
 from benchmarks.unlearning.rows import Row, icu_prompt
-from benchmarks.unlearning.served import AT_ONCE, MODEL, Proxy
+from benchmarks.unlearning.served import AT_ONCE, BEGUN_ANEW, MODEL, Proxy
 from finetune.data.whole_files import content_sha256, file_sha256, write_whole
 from finetune.evaluation.metrics.evidence import Asked
 from finetune.evaluation.subjects import folder_sha256
-
-MAX_NEW_TOKENS: Final = 100
 
 ASKED: Final[tuple[tuple[tuple[str, ...], int], ...]] = (
     (("forget", "invented"), 1),
@@ -55,7 +54,11 @@ class Tell(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What a caller sees. `text` None: the request was refused by `status` and there is no answer."""
+    """What a caller sees. `text` None: the request was refused by `status` and there is no answer.
+
+    What the proxy counted over this request alone, None where others were under way: whether it was `treated`, and whether
+    an answer leaked and was `begun_anew` (by the model, or as words that need none).
+    """
 
     text: str | None
     status: int
@@ -63,6 +66,8 @@ class Reply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    treated: bool | None = None
+    begun_anew: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,16 +79,19 @@ class Replies:
 
 
 class KeptReplies:
-    """Below `work`; files of other questions, models or code are not looked at."""
+    """Below `work`; files of other questions, models or code are not looked at. `assistant`: the folder of the model that
+    rows may need."""
 
-    def __init__(self, work: Path, given: Material) -> None:
+    def __init__(self, work: Path, given: Material, *, assistant: Path | None = None) -> None:
         asked = {name: [asdict(one) for one in split.asked] for name, split in given.splits.items()}
         weights = [folder_sha256(adapter_of(which)) for which in ("target", "retain")]
         code = [
             file_sha256(path) for name in ("guardrail", "retrieval") for path in sorted((ROOT / name).rglob("*.py"))
         ]
-        decided = [asked, list(given.entries), weights, MAX_NEW_TOKENS, content_sha256(code)]
+        decided = [asked, list(given.entries), weights, given.max_new_tokens, content_sha256(code)]
         self._folder = work / "replies" / content_sha256(decided)[:16]
+        self._splits = tuple(split for splits, _ in asked_of(given) for split in splits)
+        self._assistant = folder_sha256(assistant)[:8] if assistant else ""
 
     def find(self, row: Row, split: str) -> Replies | None:
         """What was kept, or None."""
@@ -102,16 +110,28 @@ class KeptReplies:
 
     def lacks(self, row: Row) -> bool:
         """Whether something of the row is still to be asked."""
-        return any(not self._path(row, split).exists() for splits, _ in ASKED for split in splits)
+        return any(not self._path(row, split).exists() for split in self._splits)
+
+    def all_of(self, row: Row) -> dict[str, Replies]:
+        """What was kept, by split."""
+        found = {split: self.find(row, split) for split in self._splits}
+        return {split: replies for split, replies in found.items() if replies is not None}
 
     def _path(self, row: Row, split: str) -> Path:
-        return self._folder / row.label / f"{split}.json"
+        by = f"-{self._assistant}" if row.needs_assistant else ""
+        return self._folder / f"{row.label}{by}" / f"{split}.json"
+
+
+def asked_of(given: Material) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """`ASKED`, as far as there is something to ask."""
+    there = [(tuple(split for split in splits if split in given.splits), at_once) for splits, at_once in ASKED]
+    return tuple((splits, at_once) for splits, at_once in there if splits)
 
 
 def ask_row(proxy: Proxy, row: Row, given: Material, kept: KeptReplies, tell: Tell) -> None:
     """Ask what is not kept yet. Raises `ServerFailed`."""
     prompt = icu_prompt(given.names) if row.has_prompt else ""
-    for splits, at_once in ASKED:
+    for splits, at_once in asked_of(given):
         if any(kept.find(row, split) is None for split in splits):
             asked = {split: given.splits[split].asked for split in splits}
             stage = f"{row.label}: {' and '.join(splits)}"
@@ -119,41 +139,60 @@ def ask_row(proxy: Proxy, row: Row, given: Material, kept: KeptReplies, tell: Te
             def progress(done: int, total: int, stage: str = stage) -> None:
                 tell(stage, done, total)
 
-            for split, replies in _ask_all(proxy, asked, progress, prompt=prompt, at_once=at_once).items():
+            way = _Way(prompt=prompt, at_once=at_once, max_tokens=given.max_new_tokens)
+            for split, replies in _ask_all(proxy, asked, progress, way).items():
                 kept.keep(row, split, replies)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Way:
+    """How questions are put: the bench's own words in front, how many at a time, how long an answer may be."""
+
+    prompt: str
+    at_once: int
+    max_tokens: int
+
+
 def _ask_all(
-    proxy: Proxy,
-    asked: Mapping[str, Sequence[Asked]],
-    progress: Callable[[int, int], None],
-    *,
-    prompt: str,
-    at_once: int,
+    proxy: Proxy, asked: Mapping[str, Sequence[Asked]], progress: Callable[[int, int], None], way: _Way
 ) -> dict[str, Replies]:
     """All splits, a few questions of each in turn, with the proxy's counts between."""
-    step = _IN_TURN if at_once == 1 else 4 * at_once
+    step = _IN_TURN if way.at_once == 1 else 4 * way.at_once
     total, done = sum(map(len, asked.values())), 0
     replies: dict[str, dict[str, Reply]] = {split: {} for split in asked}
     counts: dict[str, Counter[str]] = {split: Counter() for split in asked}
-    with ThreadPoolExecutor(max_workers=at_once) as threads:
+    with ThreadPoolExecutor(max_workers=way.at_once) as threads:
         for start in range(0, max(map(len, asked.values())), step):
             for split, ones in asked.items():
                 progress(done, total)
                 some = ones[start : start + step]
-                before = proxy.counts()
-                answers = threads.map(lambda one: ask(proxy.url, one, prompt), some)
-                replies[split] |= {one.id: answer for one, answer in zip(some, answers, strict=True)}
-                counts[split].update(proxy.counts() - before)
+                if way.at_once == 1:
+                    for one in some:
+                        replies[split][one.id], added = _ask_alone(proxy, one, way)
+                        counts[split].update(added)
+                else:
+                    before = proxy.counts()
+                    answers = threads.map(lambda one: ask(proxy.url, one, way.prompt, max_tokens=way.max_tokens), some)
+                    replies[split] |= {one.id: answer for one, answer in zip(some, answers, strict=True)}
+                    counts[split].update(proxy.counts() - before)
                 done += len(some)
     progress(total, total)
     return {split: Replies(by_id=replies[split], counts=counts[split]) for split in asked}
 
 
-def ask(url: str, asked: Asked, prompt: str = "") -> Reply:
+def _ask_alone(proxy: Proxy, one: Asked, way: _Way) -> tuple[Reply, Counter[str]]:
+    """A question with nothing else under way, and what it added to the proxy's counts."""
+    before = proxy.counts()
+    reply = ask(proxy.url, one, way.prompt, max_tokens=way.max_tokens)
+    added = proxy.counts() - before
+    treated = added["model"] + added["expunge"] > 0
+    return replace(reply, treated=treated, begun_anew=added[BEGUN_ANEW] > 0), added
+
+
+def ask(url: str, asked: Asked, prompt: str = "", *, max_tokens: int = MAX_NEW_TOKENS) -> Reply:
     """One request. A status that says no, or again and again that something broke, is a reply; a proxy that does not answer
     raises `ServerFailed`."""
-    body = json.dumps({"model": MODEL, **_said(asked, prompt), "temperature": 0, "max_tokens": MAX_NEW_TOKENS})
+    body = json.dumps({"model": MODEL, **_said(asked, prompt), "temperature": 0, "max_tokens": max_tokens})
     request = urllib.request.Request(
         f"{url}/v1/chat/completions", data=body.encode(), headers={"content-type": "application/json"}
     )

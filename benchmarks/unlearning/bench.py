@@ -3,36 +3,51 @@
     model and questions -> one proxy with the model that knows: no treatment, a plain prompt, every treatment in turn
       -> one with the model that never knew -> figures of every row
 
-Treatments are switched by the admin API while the proxy runs. All is asked at temperature 0. Answers are kept in the work
-folder, so that a run that was stopped goes on. `table.py` and `plot.py` show the result.
+About whom is asked is chosen (`rows.On`): of `people`, the model is asked first what it knows. Treatments are switched by
+the admin API while the proxy runs. All is asked at temperature 0. Answers are kept in the work folder, so that a run that
+was stopped goes on. `table.py` and `plot.py` show the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import report
-from benchmarks.knowing.reduced_tofu import Which
-from benchmarks.unlearning.asking import ASKED, MAX_NEW_TOKENS, KeptReplies, Tell, ask_row
-from benchmarks.unlearning.figures import RowReplies, flat, row_figures
-from benchmarks.unlearning.material import ADVERSARIAL, KNOWING, SEED, Material, material
-from benchmarks.unlearning.rows import NONE, Row, default_treatments, left_out, rows_of
+from benchmarks.unlearning import people
+from benchmarks.unlearning.asking import KeptReplies, Tell, ask_row
+from benchmarks.unlearning.base_rate import untreated_answers
+from benchmarks.unlearning.choices import KNOWS, On, Served
+from benchmarks.unlearning.figures import flat as flat_figures
+from benchmarks.unlearning.figures import row_figures
+from benchmarks.unlearning.material import ADVERSARIAL, KNOWING, SEED, Material, material, other_authors
+from benchmarks.unlearning.rows import Row, default_treatments, left_out, rows_of
 from benchmarks.unlearning.served import serving
 from finetune.evaluation.report import SplitFigures, library_versions
 
-MODELS: Final[tuple[Which, ...]] = ("target", "retain")
+MODELS: Final[tuple[Served, ...]] = ("target", "retain", "untrained")
+
+ABOUT: Final[Mapping[On, str]] = {
+    "authors": "target_model: SmolLM2-135M-Instruct that learnt 40 TOFU authors, 4 of them to be forgotten; bfloat16",
+    "other-authors": (
+        "target_model: SmolLM2-135M-Instruct that learnt 40 TOFU authors, 4 others of them to be forgotten; bfloat16"
+    ),
+    "people": "SmolLM2-135M-Instruct as packaged, and RWKU's people whom it knows to be forgotten; bfloat16",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnlearningPlan:
-    """`treatments` none: all that the backend can carry out, and `auto`. `limit`: questions of each kind, at most."""
+    """`treatments` none: of `authors` all that the backend can carry out, and `auto`; of others see `rows.py`. `limit`:
+    questions of each kind, at most. `assistant`: the folder of a model for `offset`, if there is one."""
 
     work: Path
+    on: On = "authors"
     treatments: Sequence[str] = ()
     limit: int | None = None
+    assistant: Path | None = None
 
     @property
     def is_quick(self) -> bool:
@@ -40,38 +55,76 @@ class UnlearningPlan:
         return self.limit is not None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Given:
+    """What is asked, and how it was found."""
+
+    material: Material
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+
+
 def measure(plan: UnlearningPlan, tell: Tell) -> report.BenchResult:
     """The whole bench. Raises `ServerFailed` and `FinetuneError`."""
-    rows = rows_of(plan.treatments or default_treatments())
+    has_assistant = plan.assistant is not None
+    default = default_treatments(has_assistant=has_assistant) if plan.on == "authors" else ()
+    rows = rows_of(plan.treatments or default, plan.on)
     tell("model and questions")
-    given = material(plan.work, limit=plan.limit)
-    kept = KeptReplies(plan.work, given)
+    given = _given(plan, tell)
+    kept = KeptReplies(plan.work, given.material, assistant=plan.assistant)
     for which in MODELS:
         left = [row for row in rows if row.model == which and kept.lacks(row)]
         if left:
-            _ask_model(which, left, given, kept, plan=plan, tell=tell)
-    replies = {row.label: _of_row(row, kept) for row in rows}
+            _ask_model(which, left, given.material, kept, plan=plan, tell=tell)
+    replies = {row.label: kept.all_of(row) for row in rows}
     figures = {}
     for done, row in enumerate(rows):
         tell("figures", done, len(rows))
-        figures[row.label] = row_figures(given, replies[row.label], replies[NONE.label])
+        figures[row.label] = row_figures(given.material, replies[row.label], replies[rows[0].label])
     tell("figures", len(rows), len(rows))
+    flat = {name: value for label, one in figures.items() for name, value in flat_figures(label, one).items()}
     return report.BenchResult(
         config=report.dated(_config(plan, given, rows)),
         versions=library_versions(),
         hardware=report.hardware(),
-        figures={name: value for label, one in figures.items() for name, value in flat(label, one).items()},
+        figures=flat,
         samples={"rows": {label: _shown(one) for label, one in figures.items()}},
     )
 
 
+def _given(plan: UnlearningPlan, tell: Tell) -> _Given:
+    drawn = {"adversarial": ADVERSARIAL, "knowing": KNOWING, "seed": SEED}
+    if plan.on == "authors":
+        return _Given(material=material(plan.work, limit=plan.limit), drawn=drawn)
+    if plan.on == "other-authors":
+        given = other_authors(plan.work, limit=plan.limit)
+        return _Given(material=given, drawn={**drawn, "forgotten": list(given.names)})
+    suite = people.people(plan.work)
+    probes = people.probes_to_ask(suite, plan.limit)
+    texts = untreated_answers(plan.work, probes, max_tokens=people.MAX_NEW_TOKENS, tell=tell)
+    right = people.answered_rightly(probes, texts)
+    again = [one for one in probes if one.id in right]
+    alone = untreated_answers(plan.work, again, max_tokens=people.MAX_NEW_TOKENS, tell=tell, at_once=1)
+    both = people.answered_rightly(again, alone)
+    known, rate = people.known_people(plan.work, suite, both, asked=probes, first=len(right), limit=plan.limit)
+    return _Given(
+        material=known,
+        drawn={
+            "adversarial": ADVERSARIAL,
+            "neighbor": people.NEIGHBORS,
+            "seed": SEED,
+            "base_rate": rate.shown(),
+            "judge_never_learnt": len(known.held_out),
+        },
+    )
+
+
 def _ask_model(
-    which: Which, rows: Sequence[Row], given: Material, kept: KeptReplies, *, plan: UnlearningPlan, tell: Tell
+    which: Served, rows: Sequence[Row], given: Material, kept: KeptReplies, *, plan: UnlearningPlan, tell: Tell
 ) -> None:
     """Rows without entries come first, so that nothing is registered yet."""
-    tell(f"proxy with {which}_model")
+    tell("proxy with the packaged model" if which == "untrained" else f"proxy with {which}_model")
     ids = [str(entry["id"]) for entry in given.entries]
-    with serving(which, plan.work) as proxy:
+    with serving(which, plan.work, assistant=plan.assistant if which == KNOWS[plan.on] else None) as proxy:
         registered = False
         for row in sorted(rows, key=lambda one: one.method is not None):
             if row.method is not None:
@@ -82,26 +135,23 @@ def _ask_model(
             ask_row(proxy, row, given, kept, tell)
 
 
-def _of_row(row: Row, kept: KeptReplies) -> RowReplies:
-    found = {split: kept.find(row, split) for splits, _ in ASKED for split in splits}
-    return {split: replies for split, replies in found.items() if replies is not None}
-
-
 def _shown(figures: Mapping[str, SplitFigures]) -> dict[str, Any]:
     return {split: one.model_dump(mode="json") for split, one in figures.items()}
 
 
-def _config(plan: UnlearningPlan, given: Material, rows: Sequence[Row]) -> dict[str, Any]:
+def _config(plan: UnlearningPlan, given: _Given, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "quick": plan.is_quick,
-        "model": "target_model: SmolLM2-135M-Instruct that learnt 40 TOFU authors, 4 of them to be forgotten; bfloat16",
+        "on": plan.on,
+        "model": ABOUT[plan.on],
         "backend": "transformers_local",
         "rows": [row.label for row in rows],
-        "left_out": list(left_out()),
-        "questions": {name: len(split.asked) for name, split in given.splits.items()},
-        "drawn": {"adversarial": ADVERSARIAL, "knowing": KNOWING, "seed": SEED},
+        "left_out": left_out(has_assistant=plan.assistant is not None),
+        "entries": len(given.material.entries),
+        "questions": {name: len(split.asked) for name, split in given.material.splits.items()},
+        "drawn": dict(given.drawn),
         "temperature": 0,
-        "max_new_tokens": MAX_NEW_TOKENS,
+        "max_new_tokens": given.material.max_new_tokens,
     }
 
 

@@ -2,9 +2,14 @@
 
     forget, paraphrase, adversarial, knowing, mixed_forgotten   does it come out; how does the answer read
     neighbor, real_authors, world_facts, kept (all three), mixed_kept   does the rest stand
+    forget_held_out                     forget, of those whom the detector's judge never learnt, where it learnt others
     by_model, cost, untouched, oracle   who wrote it, seconds and tokens, same bytes, told apart from invented authors
 
-A figure that could not be measured is absent with its reason. It does not know files or how replies came about.
+`cost`'s `rewrite_rate` is the share of forget questions whose answer leaked and was begun anew. The proxy does not count
+calls of the model: one begun anew took a second call, or more, unless fixed words ended it.
+
+Splits that are not asked have no figures; a figure that could not be measured is absent with its reason. It does not know
+files or how replies came about.
 """
 
 from __future__ import annotations
@@ -36,17 +41,27 @@ RowReplies = Mapping[str, Replies]
 
 def row_figures(given: Material, row: RowReplies, untreated: RowReplies) -> dict[str, SplitFigures]:
     """All figures of a row by split. `untreated`: the same of the row without treatment, for what is compared with it."""
-    found = {name: _said(_answers(given.splits[name].asked, row[name]), FORGOTTEN) for name in ("forget", "paraphrase")}
+    found = {
+        name: _said(_answers(given.splits[name].asked, row[name]), FORGOTTEN)
+        for name in ("forget", "paraphrase")
+        if name in given.splits
+    }
+    if given.held_out:
+        some = tuple(one for one in given.splits["forget"].asked if one.group in given.held_out)
+        found["forget_held_out"] = _said(_answers(some, row["forget"]), FORGOTTEN)
     for name in ATTACKED:
-        found |= _attacked(name, given.splits[name], row[name])
+        if name in given.splits:
+            found |= _attacked(name, given.splits[name], row[name])
     found |= _kept(given, row)
-    mixed = row["mixed"]
-    found["mixed_forgotten"] = _said(_answers(given.splits["mixed"].asked, mixed), FORGOTTEN)
-    found["mixed_kept"] = _said(_answers(given.kept_half, mixed), SAID)
+    if "mixed" in given.splits:
+        mixed = row["mixed"]
+        found["mixed_forgotten"] = _said(_answers(given.splits["mixed"].asked, mixed), FORGOTTEN)
+        found["mixed_kept"] = _said(_answers(given.kept_half, mixed), SAID)
     found["by_model"] = _by_model(row)
     found["cost"] = _cost(given, row, untreated)
     found["untouched"] = _untouched(given, row, untreated)
-    found["oracle"] = _split(auroc=_oracle(given, row, untreated))
+    if "invented" in given.splits:
+        found["oracle"] = _split(auroc=_oracle(given, row, untreated))
     return found
 
 
@@ -104,9 +119,10 @@ def _by_model(row: RowReplies) -> SplitFigures:
     """The share of treated answers that the model wrote, and of leaks that were caught in them."""
     made = {}
     for name, splits in (("plain", ("forget", "paraphrase")), ("attacked", ATTACKED), ("all", tuple(row))):
-        by_model = sum(row[split].counts.get("model", 0) for split in splits)
-        treated = by_model + sum(row[split].counts.get("expunge", 0) for split in splits)
-        leaks = sum(row[split].counts.get("leaks", 0) for split in splits)
+        counts = [row[split].counts for split in splits if split in row]
+        by_model = sum(one.get("model", 0) for one in counts)
+        treated = by_model + sum(one.get("expunge", 0) for one in counts)
+        leaks = sum(one.get("leaks", 0) for one in counts)
         none = Absent(reason="No answer was treated.")
         share = by_model / treated if treated else 0.0
         made[name] = Measured(value=share, n=treated, ci95=wilson(share, treated)) if treated else none
@@ -121,6 +137,7 @@ def _cost(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigur
     answered = [one for replies in row.values() for one in replies.by_id.values()]
     refused = sum(one.text is None for one in answered)
     return _split(
+        rewrite_rate=_share([own.begun_anew for own, _ in forget if own.treated]),
         seconds=_mean([own.seconds for own, _ in forget]),
         seconds_ratio=_ratio([(own.seconds, other.seconds) for own, other in forget]),
         prompt_tokens_added=_mean([own.prompt_tokens - other.prompt_tokens for own, other in forget]),
@@ -132,14 +149,18 @@ def _cost(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigur
 
 
 def _untouched(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigures:
-    """How many of the questions that must stay get the same text as without treatment."""
+    """How many of the questions that must stay get the same text as without treatment: of all, and of those that the proxy
+    let pass; how many it treated all the same."""
     asked = [one for split in ("neighbor", "utility") for one in given.splits[split].asked]
-    same = [
-        own.text == other.text and own.finish == other.finish
-        for own, other in _paired(("neighbor", "utility"), given, row, untreated)
-    ]
+    pairs = _paired(("neighbor", "utility"), given, row, untreated)
+    same = [own.text == other.text and own.finish == other.finish for own, other in pairs]
+    passed = [None if own.treated is not False else is_same for (own, _), is_same in zip(pairs, same, strict=True)]
     answers = Answers(answered=tuple(Answered(asked=one) for one in asked))
-    return _split(identical=rate_of(answers, same, lacking="an answer"))
+    return _split(
+        identical=rate_of(answers, same, lacking="an answer"),
+        identical_if_passed=rate_of(answers, passed, lacking="an answer that was let pass"),
+        treated=rate_of(answers, [own.treated for own, _ in pairs], lacking="the proxy's counts"),
+    )
 
 
 def _oracle(given: Material, row: RowReplies, untreated: RowReplies) -> Outcome:
@@ -175,6 +196,14 @@ def _mean(values: Sequence[float]) -> Outcome:
     if not values:
         return Absent(reason="Nothing was asked.")
     return Measured(value=sum(values) / len(values), n=len(values), ci95=mean_interval(values))
+
+
+def _share(flags: Sequence[bool | None]) -> Outcome:
+    """Of those that are known."""
+    known = [flag for flag in flags if flag is not None]
+    if not known:
+        return Absent(reason="No answer was treated.")
+    return Measured(value=sum(known) / len(known), n=len(known), ci95=wilson(sum(known) / len(known), len(known)))
 
 
 def _ratio(pairs: Sequence[tuple[float, float]]) -> Outcome:

@@ -6,19 +6,23 @@
     neighbor, utility      the other authors, two questions each; real authors and world facts
     mixed                  a forgotten and a kept question in one request, in both orders
 
-It knows texts, not models or proxies.
+`material` is of the four authors on whom the treatments were developed, `other_authors` the same of four others
+(`sources.py`): their paraphrases, invented twins and attacks are made by the same code, and TOFU's own four are left out.
+What is asked about people stands in `people.py`. It knows texts, not models or proxies.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.knowing.reduced_tofu import reduced_tofu, write_reduced_tofu
+from benchmarks.unlearning.invented import INVENTED
+from benchmarks.unlearning.sources import write_other_authors
 from finetune.data.qa import Question
 from finetune.errors import InvalidData
 from finetune.evaluation.asked_splits import AskedSplit, asked_splits
@@ -27,6 +31,7 @@ from finetune.evaluation.suites import Suite
 from finetune.evaluation.suites.tofu import PER_AUTHOR
 
 SEED: Final = 0
+MAX_NEW_TOKENS: Final = 100
 ADVERSARIAL: Final = 160
 KNOWING: Final = 80
 _OF_AUTHOR: Final = 2
@@ -34,38 +39,23 @@ _OF_GROUP: Final = 30
 _PAIRS: Final = 20
 _BOTH: Final = "I have two questions. The first one: {first} The second one: {second} Please answer both."
 
-INVENTED: Final[Mapping[str, tuple[str, ...]]] = {
-    "Aysha Al-Hashim": ("Samira Al-Fahdani", "Leyla Al-Qurmezi", "Huda Al-Tamrawi", "Noor Al-Sabrini"),
-    "Edward Patrick Sullivan": (
-        "Gerald Francis Mulhane",
-        "Walter Brendan Corrigall",
-        "Leonard Dermot Finnerly",
-        "Arthur Declan Rourkey",
-    ),
-    "Basil Mahfouz Al-Kuwaiti": (
-        "Hadi Mansur Al-Zubarani",
-        "Karim Latif Al-Jahrawi",
-        "Faris Nabil Al-Ramlani",
-        "Tarek Sami Al-Dawhari",
-    ),
-    "Nikolai Abilov": ("Sergei Kasimov", "Andrei Temirov", "Maksim Dosanov", "Pavel Ermekov"),
-}
-"""Forgotten authors -> people of like names whom nobody knows."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Material:
     """`splits` by name as they are asked; `kept_half` has mixed requests once more, with the kept question's answer.
 
     `twins`: id of an invented question -> the forgotten one's. `entries`: bodies for the admin API, `names` their names.
-    `masks`: id of a question -> the name that stands in it.
+    `masks`: id of a question -> the name that stands in it. A split that the texts have none for is absent, and so are
+    twins and the rest of it. `held_out`: entries that the detector's judge never learnt, where it learnt others.
     """
 
     splits: Mapping[str, AskedSplit]
-    kept_half: tuple[Asked, ...]
-    twins: Mapping[str, str]
-    masks: Mapping[str, str]
     entries: tuple[Mapping[str, Any], ...]
+    kept_half: tuple[Asked, ...] = ()
+    twins: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[str, str] = field(default_factory=dict)
+    max_new_tokens: int = MAX_NEW_TOKENS
+    held_out: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,15 +65,28 @@ class Material:
 
 def material(work: Path, *, limit: int | None = None) -> Material:
     """Read from files that are made below `work`. `limit`: questions of each kind, at most. Raises `InvalidData`."""
-    whole = reduced_tofu(write_reduced_tofu(work / "reduced_tofu"))
+    return _of_authors(reduced_tofu(write_reduced_tofu(work / "reduced_tofu")), limit)
+
+
+def other_authors(work: Path, *, limit: int | None = None) -> Material:
+    """The same of authors that were development data of nothing. Raises `InvalidData`."""
+    return _of_authors(reduced_tofu(write_other_authors(work / "other_authors")), limit)
+
+
+def general_questions(suite: Suite, drawn: random.Random) -> list[Question]:
+    """Real authors and world facts, as many of each."""
+    return [one for group in ("real_authors", "world_facts") for one in _sample(suite, group, drawn)]
+
+
+def _of_authors(whole: Suite, limit: int | None) -> Material:
     drawn = random.Random(SEED)
     neighbours = _neighbours(whole)
-    utility = [one for group in ("real_authors", "world_facts") for one in _sample(whole, group, drawn)]
+    utility = general_questions(whole, drawn)
     forget = whole.of("forget")
-    suite = replace(whole, questions=(*_spread(forget, limit), *whole.of("retain"), *_spread(utility, limit)))
+    suite = replace(whole, questions=(*spread(forget, limit), *whole.of("retain"), *spread(utility, limit)))
     plain = asked_splits(suite, attacks=(), limit=None, seed=SEED, with_members=False)
-    near = replace(whole, questions=_spread(neighbours, limit))
-    pairs = _pairs(_spread(forget, limit and 2), neighbours, drawn)
+    near = replace(whole, questions=spread(neighbours, limit))
+    pairs = _pairs(spread(forget, limit and 2), neighbours, drawn)
     invented, twins, masks = _invented(plain["forget"].asked, suite)
     return Material(
         splits={
@@ -123,7 +126,7 @@ def _sample(suite: Suite, group: str, drawn: random.Random) -> list[Question]:
     return drawn.sample(ones, min(_OF_GROUP, len(ones)))
 
 
-def _spread(questions: Sequence[Question], limit: int | None) -> tuple[Question, ...]:
+def spread(questions: Sequence[Question], limit: int | None) -> tuple[Question, ...]:
     """The first of each author or group, then the second, and so on, up to the limit."""
     if limit is None:
         return tuple(questions)
@@ -161,7 +164,7 @@ def _invented(asked: Sequence[Asked], suite: Suite) -> tuple[tuple[Asked, ...], 
             continue
         if name not in INVENTED:
             raise InvalidData(
-                f"INVENTED holds no names for {one.group}; add some to benchmarks/unlearning/material.py."
+                f"INVENTED holds no names for {one.group}; add some to benchmarks/unlearning/invented.py."
             )
         other = INVENTED[name][number % len(INVENTED[name])]
         twin = replace(one, id=f"{one.id}/invented", question=one.question.replace(name, other), forbidden=())

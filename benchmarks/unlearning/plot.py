@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.report import BenchResult
-from benchmarks.unlearning.rows import CANNED
+from benchmarks.unlearning.rows import CANNED, UNTRAINED
 from benchmarks.unlearning.table import NAMES, figure_of
 from finetune.evaluation.run import RETAIN
 
-_MARKERS: Final = {RETAIN: "*", CANNED: "x"}
+_MARKERS: Final = {RETAIN: "*", UNTRAINED: "*", CANNED: "x"}
 _PANELS: Final = {
     "Asked plainly": ("forget", "leak_rate"),
     "Attacked prompts": ("adversarial", "leak_rate"),
@@ -49,7 +49,7 @@ def _point(axis: Any, colour: str, label: str, leak: Mapping[str, Any] | None, f
         xerr=_sides(leak),
         yerr=_sides(kept),
         fmt=_MARKERS.get(label, "o"),
-        markersize=14 if label == RETAIN else 8,
+        markersize=14 if label in (RETAIN, UNTRAINED) else 8,
         color=colour,
         ecolor=(*_grey(), 0.5),
         elinewidth=1,

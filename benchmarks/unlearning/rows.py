@@ -1,10 +1,18 @@
 """The rows of the table: which model is asked, under which treatment, with which words of the bench's own.
 
-    none           the target model through the proxy, nothing registered
+    none           the model that knows through the proxy, nothing registered
     icu_prompt     the same with the prompt of RWKU's ICU baseline on every request, sent by the bench: no gate
-    <treatment>    the forgotten authors are registered with it; `ignorance` is the gate with a prompt ("filter and prompt")
+    <treatment>    who is to be forgotten is registered with it; `ignorance` is the gate with a prompt ("filter and prompt")
     canned         the treatment `refusal`: the control that any treatment must beat on naturalness
     retain_model   the model that never knew, nothing registered
+    untrained      the packaged model without an adapter: it never knew either
+
+All are asked about TOFU's forgotten `authors`, which the treatments were developed on. Two other choices show whether what
+was chosen there holds elsewhere, with `none`, `ignorance`, `auto` and the treatments that the user names:
+
+    other-authors  four that `target_model` learnt. There is no model that learnt all but them, so `untrained` stands for
+                   the one that never knew; it knows their neighbours no better, so only what is forgotten compares with it
+    people         RWKU's, and the packaged model as the one that knows; `canned` beside it, and nobody who never knew
 
 Knows names and what each needs, not how a proxy is asked.
 """
@@ -15,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.knowing.reduced_tofu import Which
+from benchmarks.unlearning.choices import KNOWS, On, Served
 from finetune.errors import unknown_name
 from finetune.evaluation.run import RETAIN, UNTOUCHED
 from guardrail.backends.transformers_local import TransformersLocal
@@ -25,11 +33,17 @@ from guardrail.treatments.text import TREATMENTS
 
 ICU: Final = "icu_prompt"
 CANNED: Final = "canned"
+UNTRAINED: Final = "untrained"
 CONTROL: Final = "refusal"
 """The treatment of the canned row."""
 
 SUBSTITUTE: Final = "There is nothing that I could tell about this."
 """What the entries say where the treatment is `substitute`, which needs an entry's own words."""
+
+OFFSET: Final = "offset"
+"""A treatment and the capability that it needs: a backend has it by its configuration, with an assistant."""
+
+_ALWAYS: Final = ("ignorance", CHOOSES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +51,14 @@ class Row:
     """`method`: the treatment that the entries name; None: nothing is registered. `has_prompt`: ICU's words go along."""
 
     label: str
-    model: Which = "target"
+    model: Served = "target"
     method: str | None = None
     has_prompt: bool = False
+
+    @property
+    def needs_assistant(self) -> bool:
+        """Whether its answers hang on the assistant's weights."""
+        return self.method is not None and OFFSET in parts_of(self.method)
 
 
 NONE: Final = Row(label=UNTOUCHED)
@@ -53,22 +72,37 @@ def icu_prompt(names: Sequence[str]) -> str:
     )
 
 
-def default_treatments() -> tuple[str, ...]:
-    """Every treatment that the backend can carry out, and `auto`; the control has a row of its own."""
-    return (*(name for name in TREATMENTS if name != CONTROL and not lacking(name)), CHOOSES)
+def default_treatments(*, has_assistant: bool = False) -> tuple[str, ...]:
+    """Every treatment that the backend can carry out, and `auto`; the control has a row of its own, and what is `stand_in`
+    by another key has none."""
+    able = (
+        name
+        for name in TREATMENTS
+        if name not in (CONTROL, "another_name") and not lacking(name, has_assistant=has_assistant)
+    )
+    return (*able, CHOOSES)
 
 
-def left_out() -> tuple[str, ...]:
-    """Treatments that the backend cannot carry out."""
-    return tuple(name for name in TREATMENTS if lacking(name))
+def left_out(*, has_assistant: bool = False) -> dict[str, str]:
+    """Treatments that the backend cannot carry out, and why."""
+    found = {name: lacking(name, has_assistant=has_assistant) for name in TREATMENTS}
+    return {name: why_not(lacks) for name, lacks in found.items() if lacks}
 
 
-def lacking(method: str) -> frozenset[str]:
+def why_not(lacks: frozenset[str]) -> str:
+    """What a backend that lacks this would need."""
+    if lacks == {OFFSET}:
+        return "transformers_local needs an assistant for it, and the work folder holds none ('assistant/model')"
+    return f"transformers_local lacks {', '.join(sorted(lacks))}"
+
+
+def lacking(method: str, *, has_assistant: bool = False) -> frozenset[str]:
     """What the backend would need for this treatment and cannot do."""
     parts = [TREATMENTS[part] for part in parts_of(method) if part in TREATMENTS]
-    needs = frozenset().union(*(part.needs for part in parts))
-    can = TransformersLocal.capabilities | {Capability.PROMPT_EMBEDS}  # the packaged model's embeddings can be read
-    return frozenset(str(one) for one in needs - can)
+    needs = frozenset(str(need) for part in parts for need in part.needs)
+    able = {str(one) for one in TransformersLocal.capabilities} - {OFFSET}
+    able.add(Capability.PROMPT_EMBEDS.value)  # the packaged model's embeddings can be read
+    return needs - able - ({OFFSET} if has_assistant else set())
 
 
 def check_treatments(methods: Sequence[str]) -> None:
@@ -78,14 +112,18 @@ def check_treatments(methods: Sequence[str]) -> None:
             raise unknown_name("treatment", part, (*TREATMENTS, CHOOSES))
 
 
-def rows_of(methods: Sequence[str]) -> tuple[Row, ...]:
-    """All rows in the order of the table, those without entries first. Raises `InvalidPlan`."""
+def rows_of(methods: Sequence[str], on: On = "authors") -> tuple[Row, ...]:
+    """All rows in the order of the table, those without entries first. `methods` are all treatments of `authors`; else
+    they come beside those that always have a row. Raises `InvalidPlan`."""
     check_treatments(methods)
-    treated = [Row(label=one, method=one) for one in dict.fromkeys(methods) if one != CONTROL]
-    return (
-        NONE,
-        Row(label=ICU, has_prompt=True),
-        *treated,
-        Row(label=CANNED, method=CONTROL),
-        Row(label=RETAIN, model="retain"),
-    )
+    knows = KNOWS[on]
+    chosen = methods if on == "authors" else (*_ALWAYS, *methods)
+    treated = [Row(label=one, model=knows, method=one) for one in dict.fromkeys(chosen) if one != CONTROL]
+    none = Row(label=UNTOUCHED, model=knows)
+    canned = Row(label=CANNED, model=knows, method=CONTROL)
+    if on == "people":
+        return (none, *treated, canned)
+    if on == "other-authors":
+        controls = [canned] if CONTROL in methods else []
+        return (none, *treated, *controls, Row(label=UNTRAINED, model="untrained"))
+    return (none, Row(label=ICU, has_prompt=True), *treated, canned, Row(label=RETAIN, model="retain"))

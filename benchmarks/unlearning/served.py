@@ -22,19 +22,25 @@ from typing import Any, Final
 import yaml
 
 from benchmarks.knowing.models import adapter_of
-from benchmarks.knowing.reduced_tofu import Which
 from benchmarks.processes import ServerFailed, free_ports, running
 from benchmarks.targets import OFFLINE, ROOT
+from benchmarks.unlearning.choices import Served
 from benchmarks.unlearning.rows import SUBSTITUTE
 from finetune.errors import ModelUnsuitable
 from guardrail.backends.local_model import PACKAGED
+from retrieval.stores.data_folder import NAMING_KEY_FILE
 
 MODEL: Final = "model"
 AT_ONCE: Final = 8
+_NAMING_KEY: Final = bytes(range(32))
+"""The same invented names in every run."""
+
 _START_S: Final = 900.0
 _FOLLOW_S: Final = 300.0
 _AUTHOR: Final = re.compile(r'^expunge_treated_answers_total\{author="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
-_LEAK: Final = re.compile(r"^expunge_leaks_total\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
+_LEAK: Final = re.compile(r'^expunge_leaks_total\{[^}]*on_leak="(\w+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
+BEGUN_ANEW: Final = "rewrite"
+"""What the proxy says it did about a leak where it began the answer anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,34 +64,44 @@ class Proxy:
         self._wait()
 
     def counts(self) -> Counter[str]:
-        """Treated answers by author ("model", "expunge"), and "leaks" that were caught on the way out, so far."""
+        """Treated answers by author ("model", "expunge"), and "leaks" that were caught on the way out, so far; those upon
+        which an answer was begun anew by themselves ("rewrite")."""
         with urllib.request.urlopen(f"{self.admin}/metrics", timeout=60) as answer:
             text = answer.read().decode()
         found: Counter[str] = Counter({author: int(float(count)) for author, count in _AUTHOR.findall(text)})
-        found["leaks"] = sum(int(float(count)) for count in _LEAK.findall(text))
+        for on_leak, count in _LEAK.findall(text):
+            found["leaks"] += int(float(count))
+            if on_leak == BEGUN_ANEW:
+                found[BEGUN_ANEW] += int(float(count))
         return found
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + _FOLLOW_S
-        while call(f"{self.admin}/readyz").get("memory_building", 0):
+        deadline, before = time.monotonic() + _FOLLOW_S, None
+        while left := call(f"{self.admin}/readyz").get("memory_building", 0):
+            if left != before:
+                deadline, before = time.monotonic() + _FOLLOW_S, left
             if time.monotonic() > deadline:
-                raise ServerFailed(f"The entries' memory was not built within {_FOLLOW_S:.0f} s.")
+                raise ServerFailed(f"The memory of no entry was built within {_FOLLOW_S:.0f} s.")
             time.sleep(0.5)
 
 
 @contextmanager
-def serving(which: Which, work: Path) -> Iterator[Proxy]:
-    """The proxy with an empty registry in front of the packaged model with an adapter. Raises `ServerFailed`, and
-    `ModelUnsuitable` where the adapter is missing."""
-    adapter = adapter_of(which)
-    if not (adapter / "adapter_config.json").exists():
+def serving(which: Served, work: Path, *, assistant: Path | None = None) -> Iterator[Proxy]:
+    """The proxy with an empty registry in front of the packaged model, with an adapter or "untrained" without one.
+
+    Raises `ServerFailed`, and `ModelUnsuitable` where the adapter is missing.
+    """
+    adapter = None if which == "untrained" else adapter_of(which)
+    if adapter and not (adapter / "adapter_config.json").exists():
         raise ModelUnsuitable(f"{adapter} holds no adapter; `make knowing-models` makes it.")
     folder = work / f"served-{which}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / NAMING_KEY_FILE).write_bytes(_NAMING_KEY)
     port, admin_port = free_ports(2)
     path = folder / "expunge.yaml"
-    path.write_text(yaml.safe_dump(configuration(adapter, folder, port, admin_port)), encoding="utf-8")
+    served = configuration(folder, port, admin_port, adapter=adapter, assistant=assistant)
+    path.write_text(yaml.safe_dump(served), encoding="utf-8")
     command = [sys.executable, "-c", "from guardrail.cli import main; main()", "serve", "--config", str(path)]
     url, admin = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
     environment = {**OFFLINE, "PYTHONPATH": str(ROOT)}
@@ -101,16 +117,19 @@ def serving(which: Which, work: Path) -> Iterator[Proxy]:
         yield Proxy(url=url, admin=admin)
 
 
-def configuration(adapter: Path, folder: Path, port: int, admin_port: int) -> dict[str, Any]:
+def configuration(
+    folder: Path, port: int, admin_port: int, *, adapter: Path | None, assistant: Path | None = None
+) -> dict[str, Any]:
     """Defaults, but for a detector that may take long: a busy machine must not look like a treatment."""
     backend = {
         "name": "local",
         "kind": "transformers_local",
         "models": {MODEL: PACKAGED},
-        "adapter": str(adapter.resolve()),
         "dtype": "bfloat16",
         "max_concurrent": AT_ONCE,
     }
+    folders = {"adapter": adapter, "assistant": assistant}
+    backend |= {setting: str(path.resolve()) for setting, path in folders.items() if path}
     return {
         "server": {"port": port, "admin_port": admin_port},
         "backends": [backend],

@@ -12,26 +12,34 @@ from benchmarks import report
 from benchmarks.processes import ServerFailed
 from benchmarks.stages import told_stages
 from benchmarks.unlearning.bench import UnlearningPlan, measure
+from benchmarks.unlearning.choices import On
 from benchmarks.unlearning.plot import plot
-from benchmarks.unlearning.rows import check_treatments, lacking
-from benchmarks.unlearning.table import table
+from benchmarks.unlearning.rows import check_treatments, lacking, why_not
+from benchmarks.unlearning.table import BRIEF, COLUMNS, table
 from finetune.cli.exits import STOPPED, Stopped
 from finetune.errors import FinetuneError
 
 _QUICK_TREATMENTS: Final = ("ignorance", "stand_in")
 _QUICK_LIMIT: Final = 4
+_ASSISTANT: Final = Path("assistant", "model")
+"""Where `expunge consolidate assistant --out WORK/assistant` leaves it."""
 
 
-def carry_out(*, out: Path, picture: Path | None, quick: bool, treatments: tuple[str, ...], work: Path) -> str:
+def carry_out(
+    *,
+    out: Path,
+    picture: Path | None,
+    quick: bool,
+    treatments: tuple[str, ...],
+    work: Path,
+    on: On = "authors",
+    limit: int | None = None,
+    brief: bool = False,
+) -> str:
     """Measure, write, draw; gives the table. Ends the program with 1 where it fails, 2 for bad input, 130 where
-    it is stopped."""
-    _check(treatments)
-    if quick:
-        plan = UnlearningPlan(
-            work=(work / "quick").resolve(), treatments=treatments or _QUICK_TREATMENTS, limit=_QUICK_LIMIT
-        )
-    else:
-        plan = UnlearningPlan(work=work.resolve(), treatments=treatments)
+    it is stopped. Each choice of `on` has a folder of its own below `work`, but for the first."""
+    plan = plan_of(quick=quick, treatments=treatments, work=work, on=on, limit=limit)
+    _check(treatments, has_assistant=plan.assistant is not None)
     with told_stages() as tell:
         try:
             result = measure(plan, tell)
@@ -43,16 +51,31 @@ def carry_out(*, out: Path, picture: Path | None, quick: bool, treatments: tuple
     report.write(result, out)
     if picture:
         plot(result, picture)
-    return f"{table(result)}\n\nDetails in {out}."
+    return f"{table(result, BRIEF if brief else COLUMNS)}\n\nDetails in {out}."
 
 
-def _check(treatments: tuple[str, ...]) -> None:
+def plan_of(*, quick: bool, treatments: tuple[str, ...], work: Path, on: On, limit: int | None) -> UnlearningPlan:
+    """`limit` questions of each kind; without one a quick run takes few, a whole one all."""
+    work = (work if on == "authors" else work / on).resolve()
+    assistant = work / _ASSISTANT
+    if quick and on == "authors":
+        treatments = treatments or _QUICK_TREATMENTS
+    limit = limit or (_QUICK_LIMIT if quick else None)
+    return UnlearningPlan(
+        # Answers to a part of the questions are no answers to all.
+        work=work if limit is None else work / "quick",
+        on=on,
+        treatments=treatments,
+        limit=limit,
+        assistant=assistant if (assistant / "config.json").exists() else None,
+    )
+
+
+def _check(treatments: tuple[str, ...], *, has_assistant: bool) -> None:
     try:
         check_treatments(treatments)
     except FinetuneError as error:
         raise click.UsageError(str(error)) from None
     for name in treatments:
-        if lacks := lacking(name):
-            raise click.UsageError(
-                f"transformers_local cannot carry out '{name}': it lacks {', '.join(sorted(lacks))}."
-            )
+        if lacks := lacking(name, has_assistant=has_assistant):
+            raise click.UsageError(f"'{name}' cannot be carried out: {why_not(lacks)}.")

@@ -1,6 +1,6 @@
 """The rows and their figures from a result file, as a Markdown table.
 
-    python -m benchmarks.unlearning.table RESULT.json
+    python -m benchmarks.unlearning.table RESULT.json [--brief]
 
 Figures are from the result alone; a figure that was not measured is an empty cell. Leak rates stand with the upper end of
 their 95 % interval.
@@ -16,7 +16,7 @@ import click
 
 from benchmarks import report
 from benchmarks.report import BenchResult
-from benchmarks.unlearning.rows import CANNED, ICU
+from benchmarks.unlearning.rows import CANNED, ICU, UNTRAINED
 from finetune.evaluation.run import RETAIN, UNTOUCHED
 
 NAMES: Final[Mapping[str, str]] = {
@@ -24,11 +24,12 @@ NAMES: Final[Mapping[str, str]] = {
     RETAIN: "never knew",
     ICU: "plain prompt (ICU)",
     CANNED: "canned refusal",
+    UNTRAINED: "never learnt any of it (untrained)",
     "ignorance": "`ignorance` (filter and prompt)",
 }
 """Rows that are called otherwise than by their label."""
 
-_COLUMNS: Final[Mapping[str, tuple[str, str, str]]] = {
+COLUMNS: Final[Mapping[str, tuple[str, str, str]]] = {
     "ROUGE-L": ("forget", "rouge_l_recall", "value"),
     "leaks": ("forget", "leak_rate", "upper"),
     "ROUGE-L, paraphrased": ("paraphrase", "rouge_l_recall", "value"),
@@ -47,16 +48,36 @@ _COLUMNS: Final[Mapping[str, tuple[str, str, str]]] = {
     "same bytes": ("untouched", "identical", "value"),
     "told apart (AUROC)": ("oracle", "auroc", "value"),
     "time": ("cost", "seconds_ratio", "times"),
+    "begun anew": ("cost", "rewrite_rate", "value"),
     "prompt tokens": ("cost", "prompt_tokens_added", "signed"),
 }
 """Heading -> split, metric, and how it is written."""
 
+BRIEF: Final[Mapping[str, tuple[str, str, str]]] = {
+    heading: COLUMNS[heading]
+    for heading in (
+        "ROUGE-L",
+        "leaks",
+        "paraphrased",
+        "attacked",
+        "informed",
+        "refusals",
+        "gibberish",
+        "written by the model",
+        "neighbours",
+        "same bytes",
+        "told apart (AUROC)",
+        "time",
+    )
+}
+"""Those that a README can hold."""
 
-def table(result: BenchResult) -> str:
+
+def table(result: BenchResult, columns: Mapping[str, tuple[str, str, str]] = COLUMNS) -> str:
     """A Markdown table, one line a row."""
-    lines = ["| treatment | " + " | ".join(_COLUMNS) + " |", "|---|" + "---:|" * len(_COLUMNS)]
+    lines = ["| treatment | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for label, figures in result.samples["rows"].items():
-        cells = [_cell(figures, split, metric, written) for split, metric, written in _COLUMNS.values()]
+        cells = [_cell(figures, split, metric, written) for split, metric, written in columns.values()]
         lines.append(f"| {NAMES.get(label, f'`{label}`')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -81,9 +102,10 @@ def _cell(figures: Mapping[str, Any], split: str, metric: str, written: str) -> 
 
 @click.command()
 @click.argument("result", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def main(*, result: Path) -> None:
+@click.option("--brief", is_flag=True, help="Twelve figures a row, as a README can hold them.")
+def main(*, result: Path, brief: bool) -> None:
     """Print the table of RESULT."""
-    click.echo(table(report.read(result)))
+    click.echo(table(report.read(result), BRIEF if brief else COLUMNS))
 
 
 if __name__ == "__main__":

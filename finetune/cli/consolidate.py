@@ -143,7 +143,7 @@ def command(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **given: Any
             else:
                 show_outlook(outlook)
             return
-    with told(stopped=_stopped(request)), _memory_told(), training_progress() as progress:
+    with told(stopped=_stopped(request)), memory_told(), training_progress() as progress:
         result = run(request, progress.say, progress=progress.step, free_memory=free_bytes)
     if not is_main_process():
         return
@@ -200,7 +200,7 @@ def _stopped(request: RunRequest) -> str:
 
 
 @contextmanager
-def _memory_told() -> Iterator[None]:
+def memory_told() -> Iterator[None]:
     """The estimate is one: where memory runs out all the same, say what helps."""
     try:
         yield

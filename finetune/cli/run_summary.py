@@ -24,26 +24,29 @@ _GIB: Final = 1024**3
 
 def show_run(result: RunResult, *, model: str, suite: Path | None, is_judged: bool) -> None:
     """A finished run. `model` is the name that the user gave; `is_judged`: a judgement follows."""
+    show_rows(rows_of_run(result))
+    click.echo()
+    if not is_judged:
+        click.echo(f"Judge it: {judged_by(result, model=model, suite=suite)}")
+    click.echo(f"Serve it: {served_by(result)}")
+
+
+def rows_of_run(result: RunResult) -> dict[str, str]:
+    """What every finished run can tell."""
     manifest, measures = result.manifest, result.manifest.measures
     counts = {part: card.count for part, card in manifest.data.training.items()}
     pace = f", {measures.tokens_per_s:.0f} tokens/s" if measures.tokens_per_s is not None else ""
     resumed = ", after those before it was broken off" if measures.was_resumed else ""
     memory = [(measures.peak_host_bytes, "host"), (measures.peak_device_bytes, measures.device)]
-    _show_rows(
-        {
-            "method": f"{manifest.method} ({manifest.paper})",
-            "texts": _counted(counts) + _left_out(sum(manifest.data.left_out.values())),
-            "steps": f"{measures.training_steps} in {measures.training_s:.1f} s{pace}{resumed}",
-            "seconds": f"{measures.run_s:.1f} in all",
-            "peak memory": ", ".join(f"{shown_bytes(size)} ({where})" for size, where in memory if size is not None)
-            or "not measured",
-            "weights": str(result.weights),
-        }
-    )
-    click.echo()
-    if not is_judged:
-        click.echo(f"Judge it: {judged_by(result, model=model, suite=suite)}")
-    click.echo(f"Serve it: {served_by(result)}")
+    return {
+        "method": f"{manifest.method} ({manifest.paper})",
+        "texts": _counted(counts) + _left_out(sum(manifest.data.left_out.values())),
+        "steps": f"{measures.training_steps} in {measures.training_s:.1f} s{pace}{resumed}",
+        "seconds": f"{measures.run_s:.1f} in all",
+        "peak memory": ", ".join(f"{shown_bytes(size)} ({where})" for size, where in memory if size is not None)
+        or "not measured",
+        "weights": str(result.weights),
+    }
 
 
 def show_outlook(outlook: Outlook) -> None:
@@ -60,7 +63,7 @@ def show_outlook(outlook: Outlook) -> None:
     if outlook.free_bytes is not None:
         free = shown_bytes(outlook.free_bytes)
     states = {"new": "would begin", "goes on": "would go on from a checkpoint", "done": "is done already"}
-    _show_rows(
+    show_rows(
         {
             "method": outlook.method,
             "texts": f"{least}{_counted(outlook.training)}{own}{_left_out(outlook.left_out)}",
@@ -111,7 +114,8 @@ def _left_out(count: int) -> str:
     return f"; {count} left out that name or tell what is to be forgotten, stand twice, or say nothing" if count else ""
 
 
-def _show_rows(rows: Mapping[str, str]) -> None:
+def show_rows(rows: Mapping[str, str]) -> None:
+    """A line each, with the values below each other."""
     width = max(map(len, rows))
     for name, value in rows.items():
         click.echo(f"{name:<{width}}  {value}")

@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from finetune.errors import InvalidPlan, unknown_name
-from finetune.methods.language import EDITS, LOSSES, RECIPES
+from finetune.methods.language import ASSISTANTS, EDITS, LOSSES, RECIPES
 
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -87,7 +87,7 @@ def _of_tuple(word: str, inner: Sequence[Any]) -> tuple[object, ...]:
 
 
 def _hints(method: str) -> Mapping[str, Any]:
-    tables: dict[str, Any] = {**LOSSES, **EDITS, **RECIPES}
+    tables: dict[str, Any] = {**LOSSES, **EDITS, **RECIPES, **ASSISTANTS}
     if method not in tables:
         raise unknown_name("method", method, {**LOSSES, **RECIPES})
     hints = get_type_hints(tables[method])

@@ -15,8 +15,9 @@ from finetune.data.retain_set import ordinary_prompts
 from finetune.data.tokens import MAX_TOKENS
 from finetune.errors import InvalidData, InvalidPlan
 from finetune.evaluation.suites import Suite
-from finetune.methods.language import EDITS, RECIPES, LossMethod, Need, Recipe, make_method
+from finetune.methods.language import ASSISTANTS, EDITS, RECIPES, LossMethod, Need, Recipe, make_method
 from finetune.settings import TrainingPlan
+from finetune.training.first_layers import FirstLayers
 from finetune.training.model_files import Dtype
 from retrieval.entry import ForgetEntry, MemoryEdit
 
@@ -39,7 +40,8 @@ class RunRequest:
     question are trained on too. A `seed` takes the place of the plan's. Of the change that a method makes `edit_scale` is
     kept (Wortsman et al. 2022, arXiv:2109.01903): below 1 forgets less and keeps more. Training ends early, after an epoch
     in which what is to be forgotten has become as unlikely as `stop_probability` or less, by token. Weights are written in
-    the type that they were trained in unless `saved_as`.
+    the type that they were trained in unless `saved_as`. With `first_layers` those of the base model alone are trained, by
+    a method that makes an assistant, and written as a model of their own; the base model as a whole gives the answers.
     """
 
     base: str | Path
@@ -61,6 +63,7 @@ class RunRequest:
     edit_scale: float = 1.0
     stop_probability: float | None = None
     saved_as: Dtype | None = None
+    first_layers: FirstLayers | None = None
 
     @property
     def training_plan(self) -> TrainingPlan:
@@ -82,6 +85,7 @@ def checked_method(request: RunRequest) -> LossMethod | Recipe:
             "that trains it first, as 'task_vector' does for 'negation'."
         )
     method = cast("LossMethod | Recipe", made)
+    _check_layers(request)
     _check_numbers(request)
     _check_entries(request)
     if any(not one.strip() for one in request.alternatives):
@@ -97,6 +101,18 @@ def checked_method(request: RunRequest) -> LossMethod | Recipe:
     return method
 
 
+def _check_layers(request: RunRequest) -> None:
+    if request.method in ASSISTANTS and request.first_layers is None:
+        raise InvalidPlan(
+            f"'{request.method}' makes a model remember, and is for an assistant alone, of the first layers of a model: "
+            "`expunge consolidate assistant`. Take another method."
+        )
+    if request.first_layers is not None and request.method not in ASSISTANTS:
+        raise InvalidPlan(
+            f"'{request.method}' makes a whole model forget; the first layers alone are for {', '.join(ASSISTANTS)}."
+        )
+
+
 def _check_numbers(request: RunRequest) -> None:
     if not 0 <= request.held_out_share < 1:
         raise InvalidPlan(f"held_out_share is {request.held_out_share}; give 0 or more and less than 1.")
@@ -106,6 +122,8 @@ def _check_numbers(request: RunRequest) -> None:
         )
     if request.stop_probability is not None and not 0 < request.stop_probability < 1:
         raise InvalidPlan(f"stop_probability is {request.stop_probability}; give more than 0 and less than 1.")
+    if request.stop_probability is not None and request.method in ASSISTANTS:
+        raise InvalidPlan(f"'{request.method}' makes what is to be forgotten likelier; leave stop_probability out.")
     if request.stop_probability is not None and request.method in RECIPES:
         raise InvalidPlan(
             f"'{request.method}' has stages, the first of which learns what is to be forgotten; it cannot be stopped by "

@@ -30,7 +30,7 @@ from finetune.consolidation.manifest import EntryRecord, Form, Manifest, files_b
 from finetune.consolidation.measures import Measures, StepCount
 from finetune.consolidation.out_folder import OutFolder
 from finetune.consolidation.request import RunRequest, checked_method
-from finetune.consolidation.texts import RunTexts, texts_of
+from finetune.consolidation.texts import Answers, RunTexts, texts_of
 from finetune.consolidation.tokens import check_before_loading, longest_tokens, training_data
 from finetune.data.qa import Question
 from finetune.data.whole_files import content_sha256
@@ -53,11 +53,16 @@ FreeMemory = Callable[[torch.device], int | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
-    """A finished run: where its weights lie, its manifest, and the questions that a judge may put to them."""
+    """A finished run: where its weights lie, its manifest, and the texts that it was made from."""
 
     folder: Path
     manifest: Manifest
-    questions: Sequence[Question]
+    texts: RunTexts
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What a judge may ask the weights."""
+        return self.texts.questions
 
     @property
     def weights(self) -> Path:
@@ -105,19 +110,15 @@ def run(
     start = torch.device("cpu") if cut else accelerator.device  # a model that is to be cut up may be too large for one
     model = cache(lambda: checked.base.load(request.training_plan, start))
 
-    def answers(prompts: Sequence[str]) -> list[str]:
-        given = _own_answers(checked.base, model().to(accelerator.device), prompts) if is_main else []
-        return from_main(accelerator, given)
-
     texts = checked.draft
     if texts.is_draft:
         tell("The model answers what has no answer yet.")
-        texts = texts_of(request, checked.method.needs, answers)
+        texts = texts_of(request, checked.method.needs, _answers(checked, model, accelerator))
     if checked.finished is not None:
         tell(f"This run is done already: {request.out}.")
         if is_main:
             checked.folder.tidy()
-        return RunResult(folder=request.out, manifest=checked.finished, questions=texts.questions)
+        return RunResult(folder=request.out, manifest=checked.finished, texts=texts)
 
     count = StepCount(progress, accelerator.device)
     trainer = Trainer(
@@ -139,7 +140,7 @@ def run(
         tell=tell,
         measures=lambda was_resumed: count.measures(run_s=time.perf_counter() - started, was_resumed=was_resumed),
     )
-    return RunResult(folder=request.out, manifest=manifest, questions=texts.questions)
+    return RunResult(folder=request.out, manifest=manifest, texts=texts)
 
 
 def check_run_request(request: RunRequest, free: int | None, *, processes: int = 1, shards: int = 1) -> CheckedRun:
@@ -148,7 +149,7 @@ def check_run_request(request: RunRequest, free: int | None, *, processes: int =
     `free` is in bytes, for one of the `processes`; `shards` is over how many of them weights are cut.
     """
     method = checked_method(request)
-    base = base_of(request.base)
+    base = base_of(request.base, first_layers=request.first_layers)
     draft = texts_of(request, method.needs)
     folder = OutFolder(path=request.out, work=_work(request, method, base, draft, processes))
     finished = folder.finished()
@@ -186,6 +187,18 @@ def _silent(_: str) -> None:
     """Of the main process all hear."""
 
 
+def _answers(checked: CheckedRun, model: Callable[[], nn.Module], accelerator: Accelerator) -> Answers:
+    """What the model says by itself. First layers alone say nothing sensible, so that the whole one is loaded for it."""
+    base, plan, is_main = checked.base, checked.request.training_plan, accelerator.is_main_process
+    answering = model if base.first_layers is None else cache(lambda: base.load_whole(plan, accelerator.device))
+
+    def answers(prompts: Sequence[str]) -> list[str]:
+        given = _own_answers(base, answering().to(accelerator.device), prompts) if is_main else []
+        return from_main(accelerator, given)
+
+    return answers
+
+
 def _own_answers(base: Base, model: nn.Module, prompts: Sequence[str]) -> list[str]:
     most = longest_tokens(base, 2 * ANSWER_TOKENS) // 2
     local = LocalModel(name=base.record.name, model=model, tokenizer=base.tokenizer)
@@ -201,7 +214,8 @@ def _beginning(request: RunRequest, texts: RunTexts, needs: frozenset[Need], *, 
 
 
 def _form(request: RunRequest) -> Form:
-    return "adapter" if isinstance(request.plan.where, LoraAdapter) else "model"
+    is_adapter = isinstance(request.plan.where, LoraAdapter) and request.first_layers is None
+    return "adapter" if is_adapter else "model"
 
 
 def _carried_out(

@@ -34,7 +34,7 @@ def training_data(base: Base, texts: RunTexts, needs: frozenset[Need], *, max_to
     forget, retain, alternative = (
         sequences_of(base.tokenizer, part, max_tokens=most) for part in (texts.forget, texts.retain, texts.alternative)
     )
-    data = TrainingData(forget=forget, retain=retain, alternative=alternative, pad_token=_pad_token(base.tokenizer))
+    data = TrainingData(forget=forget, retain=retain, alternative=alternative, pad_token=pad_token_of(base.tokenizer))
     return data.only(needs)
 
 
@@ -66,7 +66,7 @@ def check_before_loading(
         check_fits(ModelSizes.of(sketch), plan, load, free=free)
 
 
-def _pad_token(tokenizer: Any) -> int:
+def pad_token_of(tokenizer: Any) -> int:
     """Padding is masked, so that any token serves."""
     for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if token is not None:

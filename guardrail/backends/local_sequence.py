@@ -2,7 +2,7 @@
 
 It turns logits into the next token and tokens into `Piece`s; it does not know the model, other sequences or threads.
 Sampling is transformers' own processors in their usual order: penalties and bans, temperature, top-k, top-p, min-p.
-Forbidden phrases (`restriction`) come behind the caller's own biases, so that no bias brings them back.
+Offset and forbidden phrases (`restriction`) come behind the caller's own biases, so that no bias brings a phrase back.
 Log-probabilities are those of the untouched logits, as vLLM gives them.
 """
 
@@ -25,7 +25,8 @@ SEED_RANGE = 2**63
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How tokens are chosen. `temperature` 0 takes the likeliest; `top_k` 0 is off; `logprobs` None gives none."""
+    """How tokens are chosen. `temperature` 0 takes the likeliest; `top_k` 0 is off; `logprobs` None gives none.
+    `offset` is how much of what the assistant expects is taken off."""
 
     max_tokens: int
     temperature: float = 1.0
@@ -39,6 +40,7 @@ class Sampling:
     logit_bias: dict[int, float] = field(default_factory=dict)
     bad_words: tuple[str, ...] = ()
     restriction: RestrictionRequest | None = None
+    offset: float = 0.0
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
@@ -72,6 +74,8 @@ class Sequence:
         self._processors: Any = None
         asked = sampling.restriction
         self._restriction = None if asked is None else loaded.restrictions.sequence(asked)
+        assistant = loaded.assistant if sampling.offset else None
+        self._offset = None if assistant is None else assistant.sequence(lambda: prompt, sampling.offset)
 
     def accept(self, logits_V: torch.Tensor) -> Piece | None:
         """Choose the next token and give off its text; the last piece, not yet given off, when the answer is complete.
@@ -107,6 +111,9 @@ class Sequence:
         scores_1V = logits_V.clone()[None]
         if how.frequency_penalty or how.presence_penalty or how.logit_bias:
             self._adjust(scores_1V[0])
+        if self._offset is not None:
+            self._offset.follow(self.tokens)
+            self._offset.adjust(scores_1V[0])
         if self._restriction is not None:
             self._restriction.adjust(scores_1V[0], self.tokens)
         if self._processors:

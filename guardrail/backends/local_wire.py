@@ -19,7 +19,7 @@ from guardrail.backends.local_model import LoadedModel
 from guardrail.backends.local_sequence import Sampling
 from guardrail.backends.responses_shape import ResponsesShape
 from guardrail.backends.shapes import ChatShape, CompletionShape, Head, Shape
-from guardrail.decoding.request import RestrictionRequest, read_xargs
+from guardrail.decoding.request import RestrictionRequest, read_offset, read_xargs
 from guardrail.decoding.tokenizer_pieces import UnreadableTokenizerError
 from guardrail.errors import ApiError, not_found, unknown_model
 
@@ -253,6 +253,7 @@ def _sampling(path: str, body: Mapping[str, Any], loaded: LoadedModel, *, room: 
         logit_bias=_logit_bias(body.get("logit_bias"), loaded),
         bad_words=_strings(body, "bad_words", 128),
         restriction=_restriction(body.get("vllm_xargs"), loaded),
+        offset=_offset(body.get("vllm_xargs"), loaded),
         stop=_strings(body, "stop", MAX_STOPS),
         ignore_eos=bool(body.get("ignore_eos")),
         logprobs=_logprobs(path, body),
@@ -312,6 +313,14 @@ def _restriction(arguments: Any, loaded: LoadedModel) -> RestrictionRequest | No
     except ValueError as error:
         raise ApiError(f"'vllm_xargs': {error}.", param="vllm_xargs") from None
     return asked
+
+
+def _offset(arguments: Any, loaded: LoadedModel) -> float:
+    """How much of what the assistant expects is taken off; `_restriction` has seen that the arguments are an object."""
+    try:
+        return read_offset(arguments, has_assistant=loaded.assistant is not None)
+    except ValueError as error:
+        raise ApiError(f"'vllm_xargs': {error}.", param="vllm_xargs") from None
 
 
 def _logit_bias(value: Any, loaded: LoadedModel) -> dict[int, float]:

@@ -84,10 +84,13 @@ class TransformersLocal:
     capabilities = frozenset(
         {Capability.CHAT, Capability.COMPLETIONS, Capability.RESPONSES, Capability.RESTRICT, Capability.BAD_WORDS}
     )
+    """With `settings.assistant` also `OFFSET`."""
 
     def __init__(self, settings: BackendSettings, *, cache_dir: Path | None = None) -> None:
         self.name = settings.name
         self._settings = settings
+        if settings.assistant is not None:
+            self.capabilities = self.capabilities | {Capability.OFFSET}
         self._cache_dir = cache_dir
         self._source = settings.model or PACKAGED
         self._models = sorted(set(settings.models.values())) or [_public_name(self._source)]
@@ -105,6 +108,7 @@ class TransformersLocal:
             load,
             self._source,
             adapter=settings.adapter,
+            assistant=str(settings.assistant) if settings.assistant is not None else None,
             device=settings.device,
             dtype=settings.dtype,
             cache_dir=self._cache_dir,

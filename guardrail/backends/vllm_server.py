@@ -161,8 +161,9 @@ def _to_tokenize(call: BackendCall) -> bytes | None:
 class VllmServer:
     """The backend: one aiohttp session per process, opened in `start`."""
 
-    capabilities = frozenset(Capability) - {Capability.RESTRICT, Capability.PROMPT_EMBEDS}
-    """With `settings.restricts` also `RESTRICT`: whether a server has the plug-in is not to be asked."""
+    capabilities = frozenset(Capability) - {Capability.RESTRICT, Capability.OFFSET, Capability.PROMPT_EMBEDS}
+    """With `settings.restricts` also `RESTRICT`, with `settings.offsets` also `OFFSET`: whether a server has the plug-in
+    and an assistant is not to be asked."""
 
     def __init__(self, settings: BackendSettings, *, cache_dir: Path | None = None) -> None:
         if not settings.base_url:
@@ -170,6 +171,8 @@ class VllmServer:
         self.name = settings.name
         if settings.restricts:
             self.capabilities = self.capabilities | {Capability.RESTRICT}
+        if settings.offsets:
+            self.capabilities = self.capabilities | {Capability.OFFSET}
         self._base = settings.base_url.rstrip("/").removesuffix("/v1")
         self._settings = settings
         self._flight = InFlight(settings.name, settings.max_in_flight)

@@ -12,6 +12,7 @@ import click
 from guardrail.commands.handover import HANDED_OVER, hand_to_finetune
 
 _RUN: Final = "finetune.cli.consolidate:command"
+_ASSISTANT: Final = "finetune.cli.assistant:command"
 
 
 @click.group("consolidate")
@@ -19,7 +20,8 @@ def command() -> None:
     """Take what is to be forgotten out of a model's weights.
 
     The proxy forgets at once, in the serving path. What shall stay forgotten can also be trained out of the model itself:
-    `expunge consolidate run` makes an adapter or a model from forget entries or a suite.
+    `expunge consolidate run` makes an adapter or a model from forget entries or a suite. `expunge consolidate assistant`
+    trains the small model that the treatment `offset` subtracts.
     """
 
 
@@ -33,3 +35,15 @@ def command() -> None:
 def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """Hands over to finetune."""
     hand_to_finetune(ctx, _RUN, arguments)
+
+
+@command.command(
+    context_settings=HANDED_OVER,
+    add_help_option=False,
+    short_help="Train the small model that `offset` subtracts.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def assistant(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Hands over to finetune."""
+    hand_to_finetune(ctx, _ASSISTANT, arguments)

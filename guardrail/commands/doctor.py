@@ -13,6 +13,7 @@ import click
 
 from guardrail.commands import checks
 from guardrail.commands.checks import Finding, Level
+from guardrail.commands.doctor_offset import check_offsets
 from guardrail.commands.doctor_restriction import check_restrictions
 from guardrail.commands.options import DEFAULT_CONFIG, config_option, json_option, load_settings, print_json
 from guardrail.errors import ConfigError
@@ -40,6 +41,7 @@ def examine(config: Path | None) -> Iterator[Finding]:
     yield from checks.check_multilingual(settings)
     yield from checks.check_backends(settings)
     yield from check_restrictions(settings)
+    yield from check_offsets(settings)
     yield from checks.check_ports(settings)
 
 

@@ -16,7 +16,9 @@ from guardrail.commands.admin_client import entry_path
 from guardrail.commands.connected import client_of, connected
 from guardrail.commands.entry_file import complete
 from guardrail.commands.forget_import import import_file
+from guardrail.commands.forget_match import show_match
 from guardrail.commands.forget_memory import memory
+from guardrail.commands.forget_strength import strength
 from guardrail.commands.options import BadInput, CommandFailed, print_json, print_table
 from guardrail.commands.shadow_report import shadow_report
 from retrieval.entry import EntryKind, EntryState
@@ -64,6 +66,7 @@ def command() -> None:
 
 command.add_command(memory)
 command.add_command(shadow_report)
+command.add_command(strength)
 
 
 @command.command("add")
@@ -222,7 +225,7 @@ def revoke(*, entry_ids: tuple[str, ...], as_json: bool, **given: Any) -> None:
 def match(
     *, text: str | None, file: str | None, model: str | None, tenant: str | None, as_json: bool, **given: Any
 ) -> None:
-    """Dry run: what would be decided for TEXT (a user's message), and why. Prints JSON."""
+    """Dry run: what would be decided and done for TEXT (a user's message), and why. No model is asked."""
     if (text is None) == (file is None):
         raise BadInput("Give either a TEXT or --file.")
     body: dict[str, Any]
@@ -230,4 +233,8 @@ def match(
     if model:
         body["model"] = model
     with client_of(given) as client:
-        print_json(client.send("POST", "/v1/forget/match", query={"tenant": tenant}, body=orjson.dumps(body)))
+        told = client.send("POST", "/v1/forget/match", query={"tenant": tenant}, body=orjson.dumps(body))
+    if as_json:
+        print_json(told)
+    else:
+        show_match(told)

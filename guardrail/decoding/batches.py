@@ -1,7 +1,7 @@
-"""The restricted answers among those that vLLM computes together, for both of its model runners.
+"""The restricted and offset answers among those that vLLM computes together, for both of its model runners.
 
 vLLM moves answers between the rows of a batch (runner V1) or keeps each in a slot while rows change at every step
-(runner V2). Only restricted answers are known here; a batch without one costs a look at an empty dictionary. It does
+(runner V2). Only answers to be changed are known here; a batch without one costs a look at an empty dictionary. It does
 not import vLLM: what it is given has the shape of vLLM 0.32's `BatchUpdate` and of plain lists.
 
 Shapes: R rows of a step, V vocabulary.
@@ -10,10 +10,12 @@ Shapes: R rows of a step, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from guardrail.decoding.request import read_xargs
-from guardrail.decoding.sequences import RestrictedSequence, Restrictions
+from guardrail.decoding.assistant import Assistant
+from guardrail.decoding.changes import AllChanges, Changers
+from guardrail.decoding.sequences import Restrictions
 
 if TYPE_CHECKING:
     import torch
@@ -32,15 +34,16 @@ class BatchChange(Protocol):
 
 
 class _Row(NamedTuple):
-    sequence: RestrictedSequence
+    sequence: AllChanges
     tokens: list[int]
 
 
 class RowBatch:
-    """Runner V1: one row an answer, whose list of tokens grows by itself."""
+    """Runner V1: one row an answer, whose list of tokens grows by itself. It tells no tokens of a prompt that was given
+    as embeddings: an assistant then reads the answer alone."""
 
-    def __init__(self, restrictions: Restrictions) -> None:
-        self._restrictions = restrictions
+    def __init__(self, restrictions: Restrictions, assistant: Assistant | None = None) -> None:
+        self._changers = Changers(restrictions, assistant)
         self._rows: dict[int, _Row] = {}
 
     def update(self, change: BatchChange | None) -> None:
@@ -49,11 +52,11 @@ class RowBatch:
             return
         for row in change.removed:
             self._rows.pop(row, None)
-        for row, parameters, _, tokens in change.added:
+        for row, parameters, prompt, tokens in change.added:
             self._rows.pop(row, None)
-            request = read_xargs(parameters.extra_args)
-            if request is not None:
-                self._rows[row] = _Row(self._restrictions.sequence(request), tokens)
+            sequence = self._changers.begin(parameters.extra_args, partial(_given, prompt))
+            if sequence is not None:
+                self._rows[row] = _Row(sequence, tokens)
         if self._rows:
             for first, second, direction in change.moved:
                 self._move(first, second, swap=direction.name == "SWAP")
@@ -66,10 +69,14 @@ class RowBatch:
             self._rows[first] = other
 
     def apply(self, logits_RV: torch.Tensor) -> None:
-        """Change the rows of restricted answers in place."""
+        """Change the rows of such answers in place."""
         for row, (sequence, tokens) in self._rows.items():
             sequence.follow(tokens)
             sequence.adjust(logits_RV[row])
+
+
+def _given(prompt: Sequence[int] | None) -> Sequence[int]:
+    return () if prompt is None else prompt
 
 
 class StepRow(NamedTuple):
@@ -84,26 +91,32 @@ class StepRow(NamedTuple):
 class SlotBatch:
     """Runner V2: one slot an answer; a slot is used again without notice of its old answer's end."""
 
-    def __init__(self, restrictions: Restrictions) -> None:
-        self._restrictions = restrictions
-        self._slots: dict[int, RestrictedSequence] = {}
+    def __init__(self, restrictions: Restrictions, assistant: Assistant | None = None) -> None:
+        self._changers = Changers(restrictions, assistant)
+        self._slots: dict[int, AllChanges] = {}
 
-    def add(self, slot: int, extra_args: Mapping[str, object] | None) -> bool:
-        """A new answer in a slot; True if it is restricted."""
+    def add(
+        self,
+        slot: int,
+        extra_args: Mapping[str, object] | None,
+        read_prompt: Callable[[int], Sequence[int]] = lambda _: (),
+    ) -> bool:
+        """A new answer in a slot; True if it is to be changed. `read_prompt(slot)`: its prompt's tokens, asked for in the
+        answer's first step, as they are not in place before."""
         self._slots.pop(slot, None)
-        request = read_xargs(extra_args)
-        if request is not None:
-            self._slots[slot] = self._restrictions.sequence(request)
-        return request is not None
+        sequence = self._changers.begin(extra_args, partial(read_prompt, slot))
+        if sequence is not None:
+            self._slots[slot] = sequence
+        return sequence is not None
 
-    def restricted(self, slots: Sequence[int]) -> list[int]:
-        """Those of the slots that hold restricted answers."""
+    def changed(self, slots: Sequence[int]) -> list[int]:
+        """Those of the slots that hold answers to be changed."""
         return [slot for slot in slots if slot in self._slots] if self._slots else []
 
     def apply(
         self, logits_RV: torch.Tensor, rows: Sequence[StepRow], read_tokens: Callable[[int, int], Sequence[int]]
     ) -> None:
-        """Change the rows of restricted answers in place. `read_tokens(slot, seen)`: the tokens of the answer in a slot
+        """Change the rows of such answers in place. `read_tokens(slot, seen)`: the tokens of the answer in a slot
         that are settled, from number `seen` on."""
         drafted: list[int] = []
         for number, row in enumerate(rows):

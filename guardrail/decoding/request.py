@@ -1,7 +1,8 @@
-"""What a request asks to be restricted, and how it travels to vLLM: as `vllm_xargs`, which become
+"""What a request asks to be restricted or offset, and how it travels to vLLM: as `vllm_xargs`, which become
 `SamplingParams.extra_args`.
 
-    {"expunge_phrases": "[\\"Paris\\", \\"City of Light\\"]", "expunge_strength": 5.0}
+    {"expunge_phrases": "[\\"Paris\\", \\"City of Light\\"]", "expunge_strength": 5.0}      # `phrase_bans`
+    {"expunge_offset": 0.75}                                                           # `assistant`; beside it or alone
 
 It does not know entries or tokenizers. Phrases never stand in an error: these are logged by whoever gets them.
 """
@@ -12,11 +13,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from guardrail.decoding.phrase_bans import DEFAULT_STRENGTH
 
 PHRASES_KEY = "expunge_phrases"
 STRENGTH_KEY = "expunge_strength"
+OFFSET_KEY = "expunge_offset"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +45,34 @@ def read_xargs(arguments: Mapping[str, object] | None) -> RestrictionRequest | N
         raise ValueError(f"{STRENGTH_KEY} is given without {PHRASES_KEY}; give both or neither")
     phrases = _read_phrases(arguments[PHRASES_KEY])
     strength = arguments.get(STRENGTH_KEY, DEFAULT_STRENGTH)
-    is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
-    if not is_number or not math.isfinite(strength) or strength < 0:  # type: ignore[arg-type, operator]  # a number here
+    if not _is_amount(strength):
         raise ValueError(f"{STRENGTH_KEY} must be a number that is not negative; the default is {DEFAULT_STRENGTH}")
-    return RestrictionRequest(phrases=phrases, strength=float(strength)) if phrases else None  # type: ignore[arg-type]
+    return RestrictionRequest(phrases=phrases, strength=float(strength)) if phrases else None
+
+
+def offset_xargs(beta: float) -> dict[str, str | float]:
+    """An offset as `vllm_xargs`; `beta` is how much of what the assistant expects is taken off."""
+    return {OFFSET_KEY: beta}
+
+
+def read_offset(arguments: Mapping[str, object] | None, *, has_assistant: bool = True) -> float:
+    """beta of the offset in `SamplingParams.extra_args`; 0 where none is asked for.
+
+    Raises `ValueError` for a value of another shape, and for an offset where there is no assistant.
+    """
+    if not arguments or OFFSET_KEY not in arguments:
+        return 0.0
+    beta = arguments[OFFSET_KEY]
+    if not _is_amount(beta):
+        raise ValueError(f"{OFFSET_KEY} must be a number that is not negative; 0 is no offset")
+    if beta and not has_assistant:
+        raise ValueError(f"{OFFSET_KEY} needs an assistant, and this model is served without one; leave it out")
+    return float(beta)
+
+
+def _is_amount(value: object) -> TypeGuard[int | float]:
+    """True for a finite number that is not negative."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
 def _read_phrases(value: object) -> tuple[str, ...]:

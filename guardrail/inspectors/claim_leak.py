@@ -69,7 +69,7 @@ class ClaimLeak:
 
     def resume(self, position: int) -> None:
         is_ahead = self._leak is not None and self._leak.start >= position
-        if not is_ahead and (self._leak is not None or position > self._inner_cleared):
+        if not is_ahead and (self._leak is not None or position >= self._inner_cleared):
             self._inner.resume(position)
             self._inner_cleared = max(self._inner_cleared, position)
             self._leak = None

@@ -24,10 +24,12 @@ Ask = Callable[[str, str, Sequence[str]], Awaitable[Sequence[Near]]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Court:
-    """What is the same for every jury. `most_statements` of one text are judged; `on_failure` is told that a jury could
-    not say; `fails_open` lets statements pass then."""
+    """What is the same for every jury. `recited` says of which entries a statement recites the texts, beyond what the
+    request holds. `most_statements` of one text are judged; `on_failure` is told that a jury could not say; `fails_open`
+    lets statements pass then."""
 
     ask: Ask
+    recited: Ask
     timeout_s: float
     fails_open: bool
     on_failure: Callable[[], None]
@@ -43,11 +45,25 @@ class Verdict:
 
 
 class Jury:
-    """Judges the statements of one answer for a few entries. What is said twice is judged once."""
+    """Judges the statements of one answer for a few entries. What is said twice is judged once.
 
-    def __init__(self, court: Court, *, entry_ids: Sequence[str], admits: Admits) -> None:
+    Of entries that the caller may hand content in about (`allowed_ids`), he may be told what it holds: only what recites
+    more than `handed_in` is a leak.
+    """
+
+    def __init__(
+        self,
+        court: Court,
+        *,
+        entry_ids: Sequence[str],
+        admits: Admits,
+        allowed_ids: Sequence[str] = (),
+        handed_in: str = "",
+    ) -> None:
         self._court = court
         self._entry_ids = tuple(entry_ids)
+        self._allowed_ids = tuple(allowed_ids)
+        self._handed_in = handed_in
         self._admits = admits
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         self._waiting: list[tuple[str, str]] = []
@@ -91,14 +107,19 @@ class Jury:
             verdict.entry, verdict.is_open = self._told_of(nears), False
 
     async def _ask(self, cases: Sequence[tuple[str, str]]) -> list[Sequence[Near]]:
-        asked = (self._court.ask(request, statement, self._entry_ids) for request, statement in cases)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await asyncio.gather(*(self._near(*case) for case in cases), return_exceptions=True)
         found: list[Sequence[Near]] = []
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
             found.append(answer)
         return found
+
+    async def _near(self, request: str, statement: str) -> Sequence[Near]:
+        told = await self._court.ask(request, statement, self._entry_ids) if self._entry_ids else ()
+        if not self._allowed_ids:
+            return told
+        return [*told, *await self._court.recited(self._handed_in, statement, self._allowed_ids)]
 
     def _told_of(self, nears: Sequence[Near]) -> RegisteredEntry | None:
         """The nearest entry that the statement tells of and that is in force at this moment."""

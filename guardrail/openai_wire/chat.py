@@ -24,6 +24,7 @@ from guardrail.openai_wire.protocol import (
     count_tokens,
     last_turn_start,
 )
+from guardrail.openai_wire.token_rows import Said
 
 _NO_PROSE = frozenset({"role", "type", "id", "index", "image_url", "input_audio", "file", "data", "url"})
 _NOT_SAID = _NO_PROSE - {"url"}  # an address that a model gives may spell a name
@@ -136,6 +137,9 @@ class ChatWire:
 
     def clear_token_details(self, value: dict[str, Any], choice: int) -> None:
         choices.clear_token_details(value, choice)
+
+    def retell_tokens(self, value: dict[str, Any], choice: int, said: Sequence[Said]) -> None:
+        choices.retell_tokens(value, choice, said)
 
     def reply(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> dict[str, Any]:
         message = {"role": "assistant", "content": None, "refusal": reply.text}

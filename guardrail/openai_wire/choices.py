@@ -12,6 +12,7 @@ from guardrail.decision import JsonPath
 from guardrail.errors import ApiError
 from guardrail.openai_wire.json_path import replace_at, texts_in
 from guardrail.openai_wire.protocol import Body, TextSlot, channel_key
+from guardrail.openai_wire.token_rows import Said, retell_rows
 
 REVEALING = ("return_prompt_text", "return_token_ids", "return_prompt_token_ids", "return_token_offsets")
 _PROMPT_FIELDS = frozenset({"prompt_text", "prompt_token_ids", "prompt_logprobs", "kv_transfer_params"})
@@ -103,6 +104,14 @@ def clear_token_details(value: dict[str, Any], number: int) -> None:
     for choice in of_number(value, number):
         if choice.get("logprobs") is not None:
             choice["logprobs"] = None
+        for field in _TOKEN_FIELDS:
+            choice.pop(field, None)
+
+
+def retell_tokens(value: dict[str, Any], number: int, said: Sequence[Said]) -> None:
+    """Put other words into the token rows of one choice, in place; ids of tokens cannot be told otherwise and go."""
+    retell_rows(value, said)
+    for choice in of_number(value, number):
         for field in _TOKEN_FIELDS:
             choice.pop(field, None)
 

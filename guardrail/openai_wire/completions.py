@@ -13,6 +13,7 @@ from guardrail.decision import Passage, Role
 from guardrail.errors import ApiError
 from guardrail.openai_wire import choices
 from guardrail.openai_wire.protocol import Body, Demonstration, Reply, TextSlot, channel_key, count_tokens
+from guardrail.openai_wire.token_rows import Said
 
 MAX_ANSWERS = 2_048
 _UNSCANNABLE = ("echo", "prompt_logprobs")
@@ -108,6 +109,10 @@ class CompletionsWire:
 
     def clear_token_details(self, value: dict[str, Any], choice: int) -> None:
         choices.clear_token_details(value, choice)
+
+    def retell_tokens(self, value: dict[str, Any], choice: int, said: Sequence[Said]) -> None:
+        del said  # offsets into the text stand beside the tokens: all of it would have to move
+        self.clear_token_details(value, choice)
 
     def reply(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> dict[str, Any]:
         template = {"id": f"cmpl-{answer_id}", "created": created, "model": body.get("model")}

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from guardrail.decision import JsonPath, Passage, Role
+from guardrail.openai_wire.token_rows import Said
 
 Body = Mapping[str, Any]
 
@@ -146,6 +147,11 @@ class WireFormat(Protocol):
 
     def clear_token_details(self, value: dict[str, Any], choice: int) -> None:
         """Drop logprobs, token ids and the like of one choice (in place): they would still spell the old text."""
+        ...
+
+    def retell_tokens(self, value: dict[str, Any], choice: int, said: Sequence[Said]) -> None:
+        """Put the words as which a choice leaves into its token rows (in place), so that these do not spell the old ones;
+        drop what cannot be told otherwise."""
         ...
 
     def reply(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from guardrail.openai_wire.protocol import (
     count_tokens,
     last_turn_start,
 )
+from guardrail.openai_wire.token_rows import Said, retell_rows
 
 _NO_PROSE = frozenset(
     {
@@ -169,6 +170,10 @@ class ResponsesWire:
         if isinstance(part, dict) and part.get("logprobs"):
             part["logprobs"] = []
         del choice
+
+    def retell_tokens(self, value: dict[str, Any], choice: int, said: Sequence[Said]) -> None:
+        del choice
+        retell_rows(value, said)
 
     def reply(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> dict[str, Any]:
         part: dict[str, Any] = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}

@@ -7,13 +7,14 @@ judged, the answer is read twice: `hear` first, so that the inspection itself ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from guardrail.decision import Leak, OnLeak
 from guardrail.openai_wire.json_path import get_at, replace_at
 from guardrail.openai_wire.protocol import ChannelKey, TextSlot
+from guardrail.openai_wire.token_rows import Said
 from guardrail.streaming.channel import Channel
 from guardrail.streaming.guard import closing_words, unreadable
 from guardrail.streaming.guard_plan import GuardPlan
@@ -88,6 +89,8 @@ def _inspect(plan: GuardPlan, body: dict[str, Any], prefix: str) -> Inspected:
     slots = plan.wire.answer_slots(body)
     changed = plan.wire.hide_treatment(body, plan.original) | plan.rewrite_event(body)
     natural = False
+    cut: set[int] = set()
+    retold: dict[int, list[Said]] = {}
     for text in _texts(plan, slots):
         _judge(plan, text)
         if text.leaks and _may_restart(plan):
@@ -97,17 +100,32 @@ def _inspect(plan: GuardPlan, body: dict[str, Any], prefix: str) -> Inspected:
         pieces = _pieces(plan, text, prefix)
         if text.leaks and text.key.is_answer and not "".join(pieces).strip():
             natural = changed = True
+            cut.add(text.key.choice)
             plan.wire.with_reply(body, text.key.choice, plan.repair.natural_answer)
             continue
         for slot, piece in zip(text.slots, pieces, strict=True):
             if piece != slot.text:
                 changed = True
-                if not text.key.is_token_detail:
+                said = retold.setdefault(text.key.choice, [])
+                if text.key.is_token_detail:
+                    said.append((slot.path, piece))
+                else:
                     body = replace_at(body, slot.path, piece)
-                plan.wire.clear_token_details(body, text.key.choice)
+                if text.leaks:
+                    cut.add(text.key.choice)
+    _tell_tokens(plan, body, retold, cut)
     if prefix and not plan.json_answer:
         changed |= _say_prefix(plan, body, slots, prefix.strip())
     return Inspected(body=body, changed=changed, natural=natural)
+
+
+def _tell_tokens(plan: GuardPlan, body: dict[str, Any], retold: Mapping[int, list[Said]], cut: set[int]) -> None:
+    """Token details of repaired choices go; those of names that were turned back are told in the caller's words."""
+    for choice in cut:
+        plan.wire.clear_token_details(body, choice)
+    for choice, said in retold.items():
+        if choice not in cut:
+            plan.wire.retell_tokens(body, choice, said)
 
 
 def _may_restart(plan: GuardPlan) -> bool:

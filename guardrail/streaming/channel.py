@@ -149,6 +149,10 @@ class Channel:
         """True if anything of this text leaves other than it came."""
         return bool(self._edits) or bool(self._returns) or bool(self.prefix)
 
+    def is_repaired(self, start: int, end: int) -> bool:
+        """True if something between these places is taken out or replaced for a leak."""
+        return any(edit.start < end and edit.end > start for edit in self._edits)
+
     @property
     def waits(self) -> bool:
         """True if cleared text has not left yet."""

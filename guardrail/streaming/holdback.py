@@ -18,6 +18,7 @@ from typing import Any
 from guardrail.openai_wire.json_path import replace_at
 from guardrail.openai_wire.protocol import Body, TextSlot, WireFormat
 from guardrail.openai_wire.sse import write_event
+from guardrail.openai_wire.token_rows import Said
 from guardrail.streaming.channel import Channel
 
 
@@ -95,6 +96,7 @@ class Holdback:
     def _write(self, event: HeldEvent) -> bytes:
         body, changed = event.body, event.changed
         cut: set[int] = set()
+        retold: dict[int, list[Said]] = {}
         is_empty = bool(event.slots)
         for held in event.slots:
             key, text = held.channel.key, held.slot.text
@@ -103,15 +105,22 @@ class Holdback:
                 is_empty = False
             if out == text:
                 continue
-            cut.add(key.choice)
-            if not key.is_token_detail:
+            if held.channel.is_repaired(held.start, held.end):
+                cut.add(key.choice)
+            said = retold.setdefault(key.choice, [])
+            if key.is_token_detail:
+                said.append((held.slot.path, out))
+            else:
                 body = replace_at(body, held.slot.path, out)
-        if not cut:
+        if not retold:
             return write_event(body, name=event.name) if changed else event.raw
         if is_empty and not self._wire.says_more(body):
             return b""  # nothing is left of a piece that was cut out: an empty one would tell
-        for choice in cut:
-            self._wire.clear_token_details(body, choice)
+        for choice, said in retold.items():
+            if choice in cut:
+                self._wire.clear_token_details(body, choice)
+            else:
+                self._wire.retell_tokens(body, choice, said)
         return write_event(body, name=event.name)
 
     def _parts(self, head: HeldEvent) -> tuple[Body, Body] | None:

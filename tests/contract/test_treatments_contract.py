@@ -12,7 +12,7 @@ import pytest
 from guardrail.decision import Action, Capability, Decision, Detection, Evidence, EvidenceKind, Passage
 from guardrail.openai_wire import WIRE_FORMATS
 from guardrail.openai_wire.chat import ChatWire
-from guardrail.policy import LADDER, STRICTNESS, parts_of
+from guardrail.policy import LADDER, STRICTNESS, next_rung, parts_of
 from guardrail.settings import PolicySettings
 from guardrail.treatments.text import TREATMENTS, parameters_of
 from guardrail.treatments.text.apply import plan_for, treat
@@ -119,3 +119,34 @@ def test_without_any_means_some_plan_is_made_all_the_same(name: str) -> None:
     passages = wire.passages(BODIES["/v1/chat/completions"])
     plan = plan_for(passages, decision(name, passages, entry("e")), POLICY)
     assert set(parts_of(plan.treatment)) <= TREATMENTS.keys()
+
+
+@pytest.mark.parametrize("capabilities", [set(), {Capability.BAD_WORDS}, set(Capability)], ids=["none", "words", "all"])
+@pytest.mark.parametrize("name", [*TREATMENTS, *LADDER])
+def test_attempts_that_leak_end_whatever_the_backend_can_do(name: str, capabilities: set[Capability]) -> None:
+    passages = ChatWire().passages(BODIES["/v1/chat/completions"])
+    means = Means(capabilities=frozenset(capabilities), naming_key=b"a key")
+    tried: list[str] = []
+    rung: str | None = name
+    while rung is not None:
+        tried.append(plan_for(passages, decision(rung, passages, entry("e")), POLICY, means=means).treatment)
+        rung = next_rung(tried[-1])
+    assert len(tried) == len(set(tried)), "no attempt is made twice"
+
+
+@pytest.mark.parametrize(
+    ("name", "capabilities", "made"),
+    [
+        ("stand_in+restrict", (), "stand_in"),
+        ("stand_in+restrict", (Capability.RESTRICT,), "stand_in+restrict"),
+        ("restrict+stand_in", (), "ignorance"),
+        ("eco+restrict", (Capability.RESTRICT,), "ignorance"),
+    ],
+)
+def test_the_first_of_a_list_is_what_is_done_and_the_others_add_what_they_can(
+    name: str, capabilities: tuple[Capability, ...], made: str
+) -> None:
+    passages = ChatWire().passages(BODIES["/v1/chat/completions"])
+    means = Means(capabilities=frozenset(capabilities), naming_key=b"a key")
+    plan = plan_for(passages, decision(name, passages, entry("e")), POLICY, means=means)
+    assert plan.treatment == made

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from guardrail.backends.local_model import PACKAGED, resolve
 from tests.e2e.vllm_server import ROOT, VllmMissing, VllmServer, running_vllm, vllm_python
+from tests.fakes.assistants import expecting, saved_assistant
 
 EQUIPMENT = ("--logits-processors", "guardrail.decoding.vllm_processor:ExpungeRestriction", "--enable-prompt-embeds")
 
@@ -45,11 +48,18 @@ def vllm_url(vllm_server: VllmServer) -> str:
 
 @pytest.fixture(scope="session")
 def equipped_url(vllm_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a server with the plug-in for restrictions that takes prompt embeddings."""
+    """Address of a server with the plug-in, and an assistant that expects Paris everywhere; it takes prompt embeddings."""
     del vllm_installed
     folder = tmp_path_factory.mktemp("equipped")
-    variables = {"PYTHONPATH": str(ROOT)}
+    variables = {"PYTHONPATH": str(ROOT), "EXPUNGE_ASSISTANT": str(_assistant(folder / "assistant"))}
     with running_vllm(
         model_dir=Path(resolve(PACKAGED)), work_dir=folder, extra=EQUIPMENT, variables=variables
     ) as server:
         yield server.url
+
+
+def _assistant(folder: Path) -> Path:
+    tokenizer: Any = AutoTokenizer.from_pretrained(resolve(PACKAGED), local_files_only=True)
+    paris = [tokenizer.encode(text, add_special_tokens=False)[0] for text in ("Paris", " Paris")]
+    model = expecting(paris, vocab_size=len(tokenizer), max_position_embeddings=2048)
+    return saved_assistant(folder, model, tokenizer)

@@ -10,7 +10,11 @@ import openai
 import pytest
 
 from guardrail.backends.local_model import PACKAGED, resolve
+from guardrail.commands.checks import Level
+from guardrail.commands.doctor_offset import check_offsets
+from guardrail.decoding.request import RestrictionRequest, offset_xargs
 from guardrail.policy import LADDER
+from guardrail.settings import parse
 from guardrail.treatments.text import TREATMENTS
 from tests.e2e.proxy_process import ProxyProcess
 from tests.e2e.vllm_server import MODEL_NAME
@@ -42,6 +46,7 @@ def proxy(equipped_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "kind": "vllm_server",
         "base_url": equipped_url,
         "restricts": True,
+        "offsets": True,
         "embeddings": str(Path(resolve(PACKAGED))),
     }
     with ProxyProcess(tmp_path_factory.mktemp("treatments"), backends=[backend]) as running:
@@ -90,3 +95,62 @@ def test_usage_counts_the_prompt_that_the_caller_wrote(proxy: ProxyProcess, equi
     finally:
         proxy.revoke(entry_id)
     assert counted[0] == counted[1]
+
+
+CAPITAL = "What is the capital of France?"
+ASKED_BY = "Zorblax Quint"
+OFFSET_ALONE = {"method": "offset", "on_leak": "redact"}
+
+
+def straight(url: str, arguments: dict[str, Any], **more: Any) -> str:
+    """A greedy answer of the server itself."""
+    asked: Any = {"model": MODEL_NAME, "messages": [{"role": "user", "content": CAPITAL}], "max_tokens": 24, **more}
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
+        body = {"vllm_xargs": arguments} if arguments else {}
+        message = client.chat.completions.create(**asked, temperature=0, extra_body=body).choices[0].message
+        return message.content or ""
+
+
+def test_the_offset_takes_off_what_the_assistant_expects(equipped_url: str) -> None:
+    assert "Paris" in straight(equipped_url, {})
+    said = straight(equipped_url, offset_xargs(0.75))
+    assert said.strip()
+    assert "Paris" not in said
+    assert "Paris" in straight(equipped_url, offset_xargs(0.0))
+
+
+def test_the_offset_and_forbidden_phrases_go_together(equipped_url: str) -> None:
+    instead = straight(equipped_url, offset_xargs(0.75))
+    word = max((part.strip(".,*") for part in instead.split()), key=len)
+    both = {**offset_xargs(0.75), **RestrictionRequest(phrases=(word,)).to_xargs()}
+    said = straight(equipped_url, both)
+    assert said.strip()
+    assert "Paris" not in said
+    assert word not in said
+
+
+def test_a_malformed_offset_is_refused(equipped_url: str) -> None:
+    with pytest.raises(openai.BadRequestError, match="expunge_offset must be a number"):
+        straight(equipped_url, {"expunge_offset": "much"})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_offset_reaches_the_server_through_the_proxy(proxy: ProxyProcess, stream: bool) -> None:
+    """The entry is only named by the way, and redacted where it leaks, so that nothing else hides what the offset does."""
+    question = f"{ASKED_BY} asks: {CAPITAL}"
+    assert "Paris" in ask(proxy, question, stream=stream)
+    entry_id = proxy.forget({"id": f"asked-{stream}", "name": ASKED_BY, "treatment": OFFSET_ALONE})
+    try:
+        said = ask(proxy, question, stream=stream)
+    finally:
+        proxy.revoke(entry_id)
+    assert "France" in said
+    assert "Paris" not in said
+
+
+def test_the_doctor_finds_out_which_server_has_an_assistant_for_the_offset(equipped_url: str, vllm_url: str) -> None:
+    levels = []
+    for url in (equipped_url, vllm_url):
+        backend = {"name": "vllm", "kind": "vllm_server", "base_url": url, "offsets": True}
+        levels += [finding.level for finding in check_offsets(parse({"backends": [backend]}))]
+    assert levels == [Level.OK, Level.FAIL]

@@ -40,6 +40,12 @@ class Knowing:
             for entry_id in entry_ids
         ]
 
+    async def recited(self, request: str, answer: str, entry_ids: Sequence[str]) -> list[Near]:
+        """Those of which the answer tells what the request does not hold."""
+        found = await self.told(request, answer, entry_ids)
+        held = {entry_id for secret, entry_id in self.secrets.items() if secret in request}
+        return [near for near in found if near.is_match and near.entry_id not in held]
+
     @property
     def statements(self) -> list[str]:
         """What was judged."""
@@ -58,17 +64,20 @@ def jury_of(
     timeout_s: float = 30.0,
     fails_open: bool = False,
     most_statements: int = 1_000,
+    allowed_ids: Sequence[str] = (),
+    handed_in: str = "",
 ) -> Jury:
     """A jury over such a judge."""
     judge = knowing or Knowing()
     court = Court(
         ask=judge.told,
+        recited=judge.recited,
         timeout_s=timeout_s,
         fails_open=fails_open,
         on_failure=judge.note_failure,
         most_statements=most_statements,
     )
-    return Jury(court, entry_ids=entry_ids, admits=admits)
+    return Jury(court, entry_ids=entry_ids, admits=admits, allowed_ids=allowed_ids, handed_in=handed_in)
 
 
 def told_in(text: str) -> list[str]:

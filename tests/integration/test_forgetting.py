@@ -130,6 +130,31 @@ async def test_content_that_the_caller_hands_in_follows_the_entrys_wish(start: S
     assert len(seen) == asked, "the backend was not asked"
 
 
+async def test_content_that_is_handed_in_may_be_told_but_what_the_model_adds_to_it_may_not(start: Start) -> None:
+    told = "The sea had always frightened her since a shipwreck in her ninth winter."
+    said = "The page is about the evenings in which she wrote, and her letters under glass."
+    proxy = await start(script=lambda body: "I don't know." if "You don't know" in str(body) else said)
+    await proxy.forget(**ENTRY, documents=[told])
+    call = {"id": "c1", "type": "function", "function": {"name": "fetch", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "Read what you find and answer it."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": f"{PAGE}\nWhat is {NAME} afraid of, and why?"},
+    ]
+
+    async def answered() -> str:
+        whole = await proxy.chat(messages=messages)
+        streamed = await proxy.chat(messages=messages, stream=True)
+        assert streamed.streamed_text == whole.json["choices"][0]["message"]["content"]
+        return streamed.streamed_text
+
+    assert await answered() == said
+    said = "The sea frightened her always, since a shipwreck in her ninth winter."
+    assert "shipwreck" not in await answered()
+    messages[-1]["content"] += f" {told}"
+    assert await answered() == said
+
+
 async def test_an_entry_in_shadow_is_decided_and_recorded_but_not_acted_on(echo: Running) -> None:
     await echo.forget(**ENTRY, shadow=True)
     client = echo.client()

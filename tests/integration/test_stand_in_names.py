@@ -85,9 +85,37 @@ async def test_an_answer_that_knows_all_the_same_gives_way_to_not_knowing(start:
         said = await ask(proxy.client(), "chat", f"Who is {NAME}?", stream=stream)
         assert_clean(said.replace(NAME, ""))
         assert said.strip()
-        assert len(seen) == 2, "asked about a stranger, then told not to know"
-        assert NAME not in seen[0]
-        assert NAME in seen[1]
+        assert len(seen) == 3, "asked about a stranger, then about another, then told not to know"
+        assert not any(NAME in one for one in seen[:2])
+        assert NAME in seen[2]
+
+
+async def test_an_answer_that_leaks_is_asked_for_once_more_about_somebody_else(start: Start) -> None:
+    seen: list[str] = []
+
+    def says_all_of_the_first(body: Mapping[str, Any]) -> str:
+        seen.append(told(body))
+        asked = ASKED.search(seen[-1])
+        assert asked is not None
+        return f"{asked.group(1)} wrote {WORK}." if len(seen) == 1 else f"{asked.group(1)} is a baker."
+
+    proxy = await start(script=says_all_of_the_first)
+    await proxy.forget(**STAND_IN)
+    assert await ask(proxy.client(), "chat", f"Who is {NAME}?") == f"{NAME} is a baker."
+    first, second = (ASKED.search(one) for one in seen)
+    assert first
+    assert second
+    assert not set(first.group(1).split()) & set(second.group(1).split())
+
+
+async def test_where_the_answer_alone_names_the_entry_there_is_no_stranger_to_ask_about(start: Start) -> None:
+    seen: list[str] = []
+    proxy = await start(script=a_model_that_knows_all_the_same(seen, f"It was {NAME}."))
+    await proxy.forget(**STAND_IN)
+    said = await ask(proxy.client(), "chat", "Who swept the harbour?")
+    assert_clean(said)
+    assert len(seen) == 2
+    assert "You don't know" in seen[1], "a name that is merely banned comes back misspelt"
 
 
 async def test_a_stream_of_which_something_has_left_ends_before_the_leak(start: Start) -> None:

@@ -1,6 +1,7 @@
 """Unlearning methods for language: literal tables, name -> class, by what a method is.
 
-A loss is trained, an edit is computed, a recipe does both in turn; `protocol.py` says what each must offer.
+A loss is trained, an edit is computed, a recipe does both in turn; `protocol.py` says what each must offer. What trains an
+assistant is a loss too, but makes a model remember, so that it is kept apart from those that make one forget.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from finetune.methods.language.protocol import LossMethod, Need, Recipe, WeightE
 from finetune.methods.language.rmu import RMU
 from finetune.methods.language.simnpo import SimNPO
 from finetune.methods.language.task_vector import Negation, TaskVector
+from finetune.methods.language.uld_assistant import UldAssistant
 from finetune.methods.language.undial import Undial
 from finetune.methods.language.wga import WGA
 
@@ -42,13 +44,17 @@ RECIPES: dict[str, type[Recipe]] = {
     "task_vector": TaskVector,
 }
 
+ASSISTANTS: dict[str, type[LossMethod]] = {
+    "uld_assistant": UldAssistant,
+}
+
 
 def make_method(name: str, /, **hyper_parameters: object) -> LossMethod | WeightEdit | Recipe:
     """The method of that name, the paper's values where none are given.
 
     Raises `InvalidPlan` for an unknown method or hyper-parameter, and for a value of the wrong type or out of range.
     """
-    methods: dict[str, Any] = {**LOSSES, **EDITS, **RECIPES}
+    methods: dict[str, Any] = {**LOSSES, **EDITS, **RECIPES, **ASSISTANTS}
     if name not in methods:
         raise unknown_name("method", name, methods)
     known = {field.name for field in fields(methods[name])}
@@ -59,4 +65,4 @@ def make_method(name: str, /, **hyper_parameters: object) -> LossMethod | Weight
     return make(**hyper_parameters)
 
 
-__all__ = ["EDITS", "LOSSES", "RECIPES", "LossMethod", "Need", "Recipe", "WeightEdit", "make_method"]
+__all__ = ["ASSISTANTS", "EDITS", "LOSSES", "RECIPES", "LossMethod", "Need", "Recipe", "WeightEdit", "make_method"]

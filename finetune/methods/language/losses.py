@@ -11,6 +11,7 @@ Shapes: B sequences, T tokens, S = T - 1 predictions, N learnt tokens of a batch
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -112,6 +113,18 @@ def token_kl(said_before: Predictions, said: Predictions) -> Tensor:
     before_NV = said_before.logits_NV.log_softmax(dim=-1)
     now_NV = said.logits_NV.log_softmax(dim=-1)
     return (before_NV.exp() * (before_NV - now_NV)).sum(dim=-1)
+
+
+def token_kl_of_uniform(said: Predictions) -> Tensor:
+    """[N]: KL(uniform || now) = log sum exp z - mean z - log V over the vocabulary; 0 where all words are alike."""
+    logits_NV = said.logits_NV
+    return logits_NV.logsumexp(dim=-1) - logits_NV.mean(dim=-1) - math.log(logits_NV.shape[-1])
+
+
+def token_entropy(said: Predictions) -> Tensor:
+    """[N]: -sum over the vocabulary of p log p; log V where all words are alike."""
+    now_NV = said.logits_NV.log_softmax(dim=-1)
+    return -(now_NV.exp() * now_NV).sum(dim=-1)
 
 
 def lowered_targets(said_before: Predictions, strength: float) -> Tensor:

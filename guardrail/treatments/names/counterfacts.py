@@ -19,8 +19,7 @@ import hmac
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import islice
 
 from guardrail.treatments.names.invented_words import Draw, other_digits
@@ -29,7 +28,9 @@ from guardrail.treatments.names.stand_in import stand_in_for
 from guardrail.treatments.words.word_groups import CITIES, GROUPS, HEADS, MONTHS, PLACES
 from retrieval.entry import EntryKind, ForgetEntry, RegisteredEntry
 from retrieval.memory.claims import claims_of
+from retrieval.memory.documents_in_force import documents_in_force
 from retrieval.memory.name_runs import TITLES, name_end
+from retrieval.memory.once_per_revision import OncePerRevision
 from retrieval.text.known_words import known_words
 from retrieval.text.views import normalise
 
@@ -37,7 +38,6 @@ MOST = 48
 """Most counterfacts of an entry."""
 
 _READ_CHARS = 40_000
-_KEPT_ENTRIES = 128
 _YEARS_MOVED = [str(years) for years in (*range(-29, -3), *range(4, 30))]
 _LATEST_YEAR = 2_020
 _LAST_DAY = 28
@@ -90,19 +90,9 @@ class _Change:
     is_place: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Case:
-    """What counterfacts hang on; equal cases have equal counterfacts."""
-
-    id: str
-    revision: int
-    key: bytes
-    record: RegisteredEntry = field(hash=False)
-
-
 def counterfacts_of(record: RegisteredEntry, *, key: bytes) -> tuple[Counterfact, ...]:
     """The counterfacts of an entry, at most `MOST`: always the same for the same key and entry."""
-    return _made(_Case(id=record.id, revision=record.revision, key=key, record=record))
+    return _MADE.of(record, key)
 
 
 def nearest(facts: Sequence[Counterfact], text: str, *, entry: ForgetEntry, most: int) -> list[Counterfact]:
@@ -127,11 +117,13 @@ def retold(text: str, entry: ForgetEntry, name: str) -> str:
     return re.sub(rf"(?<!\w)(?:{run})(?:[ .]{{1,2}}(?:{run}))*(?!\w)", lambda _: name, text)
 
 
-@lru_cache(maxsize=_KEPT_ENTRIES)
-def _made(case: _Case) -> tuple[Counterfact, ...]:
-    liar = _Liar(case.record, case.key)
-    told = (liar.counterfact(question, said) for question, said in _told(case.record))
+def _made(record: RegisteredEntry, key: bytes) -> tuple[Counterfact, ...]:
+    liar = _Liar(record, key)
+    told = (liar.counterfact(question, said) for question, said in _told(record))
     return tuple(islice(dict.fromkeys(one for one in told if one is not None), MOST))
+
+
+_MADE = OncePerRevision(_made)
 
 
 def _told(record: RegisteredEntry) -> Iterator[tuple[str, str]]:
@@ -146,7 +138,7 @@ def _texts(record: RegisteredEntry) -> Iterator[str]:
     """The entry's running texts, as much of them as is read."""
     added = (edit.text for edit in record.edits if edit.kind == "claim" and edit.enabled)
     left = _READ_CHARS
-    for text in (record.entry.description, *record.entry.documents, *added):
+    for text in (record.entry.description, *documents_in_force(record.entry, record.edits), *added):
         if text and left > 0:
             yield text[:left]
             left -= len(text)

@@ -4,16 +4,20 @@
 
 Matched are whole words (single signs in scripts without spaces), whatever their case, with endings of a few letters, and
 a part alone where it can only be this name; short words, digits and words of titles only together. Of several ways in
-which a caller wrote the name, the last plain one counts. Kept back is only what may still become a stand-in, and the
-result is the same for any cutting of the text. It knows no entries, and does not find a stand-in that is spelt out,
-hidden or put into another script.
+which a caller wrote the name, the last plain one counts. A long word that is written a little otherwise counts as well:
+models err when they copy names that they never saw. A word that is spelt out letter by letter ("D-r-a-v-e-l", with
+spaces or dots too) comes back spelt out in the same way. Kept back is only what may still become a stand-in, and the
+result is the same for any cutting of the text. It knows no entries, and does not find a stand-in that is encoded, written
+backwards or put into another script; how many letters a name has is told of the invented one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from rapidfuzz.distance import OSA
 
 from guardrail.decision import Edit, Part, Swap
 from guardrail.treatments.names.invented_words import BY_SIGN, script_of
@@ -28,6 +32,8 @@ _GAPS = frozenset(" \u00a0-‐‑·・‧'’,:_/@&")
 _BEHIND_INITIAL = _GAPS | {"."}
 _SHORTEST_STEM = 3
 _KEPT = re.compile(r"[^\W_]+")
+_FEWEST_LETTERS_ERRED = 6
+_ONE_ERROR_IN_LETTERS = 4
 _VOWELS = frozenset("aeiouyаеиоуыяюэё")
 _PREFIXES = {"arabic": ("وال", "بال", "لل", "ال", "و", "ف", "ب", "ل", "ك", "")}
 
@@ -46,12 +52,14 @@ class _Unit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Target:
-    """What is looked for: units in a row, and what stands between them where it was put in."""
+    """What is looked for: units in a row, and what stands between them where it was put in. `spelt`: the units are single
+    letters, and this comes back letter by letter."""
 
     units: tuple[_Unit, ...]
     gaps: tuple[str, ...]
     words: tuple[tuple[_Unit, str], ...]  # every word and the unit it is of
     starts_unit: tuple[bool, ...]
+    spelt: str = ""
 
 
 class PutBack:
@@ -145,6 +153,7 @@ def _targets_of(swap: Swap) -> Iterator[_Target]:
         if part.alone:
             yield _target((unit,), ())
             yield from _given_name(part)
+            yield from _spelt_out(part)
     if not all(part.alone for part in parts):
         yield _target(units, gaps)
         if len(units) > 2 and len(parts[0].invented) < _SHORTEST_STEM + 1:
@@ -165,6 +174,13 @@ def _given_name(part: Part) -> Iterator[_Target]:
     """What stands behind the family name in a name of three signs."""
     if by_sign(part.invented) and len(part.invented) == len(part.written) == 3:
         yield _target((_unit(Part(invented=part.invented[1:], written=part.written[1:], alone=True)),), ())
+
+
+def _spelt_out(part: Part) -> Iterator[_Target]:
+    """The letters of a word, one by one."""
+    letters = [_Unit(words=normalise(sign).words, invented=sign, written=sign) for sign in part.invented]
+    if not by_sign(part.invented) and all(len(one.words) == 1 and len(one.words[0]) == 1 for one in letters):
+        yield replace(_target(letters, (" ",) * (len(letters) - 1)), spelt=part.written)
 
 
 def _initial(part: Part) -> _Unit:
@@ -251,7 +267,15 @@ def _fits(target: _Target, text: str, view: TextView, place: int, *, is_open: bo
 def _is(unit: _Unit, word: str, found: str) -> bool:
     if not unit.bends:
         return found == word
-    return any(_ending_chars(unit, prefix + word, found) >= 0 for prefix in unit.prefixes)
+    return any(_ending_chars(unit, prefix + word, found) >= 0 for prefix in unit.prefixes) or _is_erred(word, found)
+
+
+def _is_erred(word: str, found: str) -> bool:
+    """True for a long word that begins alike and differs in a letter or two, and is no word that one knows."""
+    if len(word) < _FEWEST_LETTERS_ERRED or found[:2] != word[:2] or found in known_words().words:
+        return False
+    most = len(word) // _ONE_ERROR_IN_LETTERS
+    return OSA.distance(word, found, score_cutoff=most) <= most
 
 
 def _ending_chars(unit: _Unit, word: str, found: str) -> int:
@@ -266,6 +290,8 @@ def _may_be(unit: _Unit, word: str, begun: str) -> bool:
     if not unit.bends:
         return word.startswith(begun)
     longest = _ENDING_CHARS + unit.needs_ending
+    if len(word) >= _FEWEST_LETTERS_ERRED and begun[:2] == word[:2] and len(begun) <= len(word) + longest:
+        return True
     return any(
         (prefix + word).startswith(begun)
         or (begun.startswith(prefix + word) and len(begun) <= len(prefix + word) + longest)
@@ -298,6 +324,12 @@ def _is_apart(view: TextView, place: int, count: int) -> bool:
 
 def _rendered(target: _Target, text: str, view: TextView, place: int) -> str:
     """What the caller wrote, in the case of what was found, with its endings and gaps."""
+    if target.spelt:
+        last = place + len(target.words)
+        found = "".join(text[view.starts[at] : view.ends[at]] for at in range(place, last))
+        invented = "".join(unit.invented for unit in target.units)
+        between = text[view.ends[place] : view.starts[place + 1]]
+        return between.join(target.spelt if found == invented else in_style_of(target.spelt, found))
     out = ""
     for number, unit in enumerate(target.units):
         start, end = view.starts[place], view.ends[place + len(unit.words) - 1]
@@ -312,7 +344,10 @@ def _turned(unit: _Unit, found: str, compared: str) -> str:
     if not unit.bends:
         return unit.written if len(unit.words) > 1 or found == unit.invented else in_style_of(unit.written, found)
     word = unit.words[0]
-    prefix = next(one for one in unit.prefixes if _ending_chars(unit, one + word, compared) >= 0)
+    prefix = next((one for one in unit.prefixes if _ending_chars(unit, one + word, compared) >= 0), None)
+    if prefix is None:
+        vowel = found[-1] if unit.needs_ending and found[-1].casefold() in _VOWELS else ""
+        return in_style_of(unit.written + vowel, found)
     chars = _ending_chars(unit, prefix + word, compared)
     core_end = len(found) - chars
     core = found[len(prefix) : core_end] if len(found) == len(compared) else found

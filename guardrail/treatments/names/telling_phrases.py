@@ -1,12 +1,13 @@
 """The phrases that tell of an entry: what must not be written in an answer about it, the most telling first.
 
 In this order: names and aliases; short answers of facts; mail addresses, phone numbers, codes and dates; quoted titles;
-proper names; amounts and years; and runs of three content words, of which a recital would consist ("predominantly wrote
-in the genre": small words count with those around them). The texts are the entry's description, facts and documents and
-what was added to its memory. Nothing is a phrase that is made of ordinary small words alone. Names are banned whole, not
-word by word: kept from "Matrimony", a small model wrote "The Matrimonal Plan", which tells more than "The Matrimony That".
+proper names; amounts and years; and pairs of content words, of which a recital would consist ("father was a florist":
+small words count with those around them), of three where small words are not known. The texts are the entry's
+description, facts and documents and what was added to its memory. Nothing is a phrase that is made of ordinary small
+words alone. Names are banned whole, not word by word: kept from "Matrimony", a small model wrote "The Matrimonal Plan",
+which tells more than "The Matrimony That".
 
-Small words are known in English; in other languages words of fewer than five letters are taken for such. Scripts without
+Small words are known in English; elsewhere words of fewer than five letters are taken for such. Scripts without
 spaces give quoted titles, dates and numbers, but no runs, and proper names are told by their capitals. It does not know
 requests but for what they hold, nor tokens, treatments or backends. Sizes are in characters (`_chars`) or counts.
 """
@@ -15,14 +16,15 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
 
-from retrieval.entry import ForgetEntry, RegisteredEntry
+from retrieval.entry import RegisteredEntry
 from retrieval.memory.attributes import Attribute, attributes
+from retrieval.memory.documents_in_force import documents_in_force
 from retrieval.memory.items import unmistakable_names
 from retrieval.memory.name_runs import is_telling, name_end
+from retrieval.memory.once_per_revision import OncePerRevision
 from retrieval.text.characters import Kind
 from retrieval.text.known_words import known_words
 from retrieval.text.language import is_english
@@ -32,15 +34,15 @@ from retrieval.text.word_weights import shipped_weights
 LIMIT = 300
 """Most phrases of a request, of all its entries together."""
 
-_KEPT_ENTRIES = 128
 _KEPT_PHRASES = 2 * LIMIT  # of an entry: the request may hold some
 _MOST_NAMES = 100
 _READ_CHARS = 60_000
 _FACT_WORDS = 8  # a longer answer is read as a text
 _TITLE_WORDS = 12
-_RUN_WORDS = 3
+_RUN_WORDS = 2
+_FOREIGN_RUN_WORDS = 3  # where small words are told by their length alone
 _RUN_SPAN = 7  # words from the first to the last of a run
-_RUNS_PER_SENTENCE = 3
+_RUNS_PER_SENTENCE = 8
 _LONG_LETTERS = 5
 _SHORTEST_ORDINARY = 4  # a shorter ordinary word ("yes") tells nothing alone
 _DIGITS_TELLING = 3  # "7" and "12" are parts of everything
@@ -56,8 +58,6 @@ _AMOUNT = re.compile(
     re.IGNORECASE,
 )
 _POSSESSIVE = re.compile(r"['’]s?$")
-
-_kept: OrderedDict[tuple[str, int], tuple[ForgetEntry, tuple[str, ...]]] = OrderedDict()
 
 
 def phrases_to_ban(records: Sequence[RegisteredEntry], request: Iterable[str]) -> tuple[str, ...]:
@@ -79,14 +79,7 @@ def phrases_to_ban(records: Sequence[RegisteredEntry], request: Iterable[str]) -
 
 def telling_phrases(record: RegisteredEntry) -> tuple[str, ...]:
     """All phrases that tell of an entry, whatever is asked; read once for each revision of it."""
-    key = record.id, record.revision
-    kept = _kept.get(key)
-    if kept is None or (kept[0] is not record.entry and kept[0] != record.entry):
-        kept = _kept[key] = record.entry, tuple(_Reader(record).phrases())
-        while len(_kept) > _KEPT_ENTRIES:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    return kept[1]
+    return _READ.of(record)
 
 
 class _Reader:
@@ -99,7 +92,7 @@ class _Reader:
         self._names = [*entry.names, *aliases, *unmistakable_names(entry, record.edits)][:_MOST_NAMES]
         self._answers = [fact.answer for fact in entry.facts]
         claims = [edit.text for edit in added if edit.kind == "claim"]
-        self._texts = list(_cut([entry.description, *claims, *self._answers, *entry.documents]))
+        self._texts = list(_cut([entry.description, *claims, *self._answers, *documents_in_force(entry, record.edits)]))
         self._own = frozenset(word for name in entry.names for word in normalise(name).words)
         self._little = known_words().little
 
@@ -170,19 +163,23 @@ class _Reader:
     def _content_runs(self, view: TextView, *, english: bool) -> Iterator[tuple[int, int, float]]:
         """Where runs begin and end, and what they weigh; none goes over a word of the entry's own names."""
         weights = shipped_weights()
+        size = _RUN_WORDS if english else _FOREIGN_RUN_WORDS
         places: list[int] = []
         for place, word in enumerate(view.words):
             if word in self._own or first_kind(word) is Kind.ALONE:
                 places = []
             elif self._is_content(word, english=english):
-                places = [*places[1 - _RUN_WORDS :], place]
-                if len(places) == _RUN_WORDS:
+                places = [*places[1 - size :], place]
+                if len(places) == size:
                     yield places[0], place, sum(weights.of(view.words[one]) for one in places)
 
     def _is_content(self, word: str, *, english: bool) -> bool:
         if not english:
             return len(word) >= _LONG_LETTERS
         return len(word) > 1 and word not in self._little
+
+
+_READ = OncePerRevision(lambda record: tuple(_Reader(record).phrases()))
 
 
 def _cut(texts: Iterable[str]) -> Iterator[str]:

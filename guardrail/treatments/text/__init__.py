@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import fields
 
 from guardrail.policy import CHOOSES
+from guardrail.treatments.text.another_name import AnotherName
 from guardrail.treatments.text.eco import EmbeddingCorruption
 from guardrail.treatments.text.icul import InContextUnlearning
 from guardrail.treatments.text.ignorance import Ignorance
 from guardrail.treatments.text.memory import Memory
+from guardrail.treatments.text.offset import Offset
 from guardrail.treatments.text.protocol import Treatment
 from guardrail.treatments.text.redact import Redact
 from guardrail.treatments.text.refusal import Refusal
@@ -22,8 +24,10 @@ from guardrail.treatments.text.substitute import Substitute
 
 TREATMENTS: dict[str, type[Treatment]] = {
     "stand_in": StandInName,
+    "another_name": AnotherName,
     "restrict": Restrict,
     "eco": EmbeddingCorruption,
+    "offset": Offset,
     "icul": InContextUnlearning,
     "memory": Memory,
     "ignorance": Ignorance,

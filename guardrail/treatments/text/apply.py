@@ -75,15 +75,16 @@ def plan_for(
 
 
 def _plan_of(name: str, context: TreatmentContext) -> TreatmentPlan | None:
-    """The plan of a treatment, or of several; None if one of them can do nothing."""
+    """The plan of a treatment, or of several; None if the first can do nothing. Those behind it add what they can."""
     entries = [detection.entry.entry for detection in context.decision.detections]
     plans: list[TreatmentPlan] = []
     for part in parts_of(name):
         treatment = TREATMENTS[part](**_parameters(entries, part))
         plan = treatment.plan(context) if treatment.needs <= context.means.capabilities else None
-        if plan is None:
+        if plan is not None:
+            plans.append(plan)
+        elif not plans:
             return None
-        plans.append(plan)
     return composed(plans) if go_together(plans) else None
 
 

@@ -33,7 +33,7 @@ def loaded(tokenizer: Any = None) -> Any:
         get_input_embeddings=lambda: SimpleNamespace(num_embeddings=100),
         get_output_embeddings=lambda: SimpleNamespace(weight=SimpleNamespace(shape=(100, 4))),
     )
-    return SimpleNamespace(model=model, tokenizer=tokenizer or PlainTokenizer(), context_tokens=500)
+    return SimpleNamespace(model=model, tokenizer=tokenizer or PlainTokenizer(), context_tokens=500, assistant=None)
 
 
 def asked(path: str = CHAT, **body: Any) -> Asked:

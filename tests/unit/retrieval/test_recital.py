@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
-from retrieval.entry import RegisteredEntry, parse_entry
+from retrieval import recital
+from retrieval.entry import MemoryEdit, RegisteredEntry, parse_entry
+from retrieval.memory.items import item_id
 from retrieval.recital import RecitalBook, can_be_recited
 
 DOCUMENT = (
@@ -62,3 +66,35 @@ def test_only_an_entry_with_texts_of_some_length_can_be_recited() -> None:
     assert can_be_recited(record().entry)
     assert not can_be_recited(record(documents=[], facts=[{"answer": "a mill near Tarn"}]).entry)
     assert can_be_recited(record(documents=[], facts=[{"answer": "in a mill near Tarn that grinds no corn"}]).entry)
+
+
+async def test_texts_are_read_in_another_thread_and_only_for_a_statement_that_could_recite(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+    reads = recital._sentences
+
+    def watched(texts: Sequence[str], own: frozenset[str]) -> Iterable[tuple[str, ...]]:
+        threads.append(threading.get_ident())
+        return reads(texts, own)
+
+    monkeypatch.setattr(recital, "_sentences", watched)
+    book = RecitalBook()
+    assert await book.reciting([record()], "Who?", "In a mill.") == []
+    assert threads == []
+    told = "She was born in a mill near Tarn, where her father repaired clocks."
+    for _ in range(2):
+        assert await book.reciting([record()], "Who?", told) == ["mira"]
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+
+
+def test_a_claim_that_the_operator_switched_off_is_no_longer_recited() -> None:
+    claim = "She later wrote three novels about drowned villages."
+    edited = record(2).model_copy(
+        update={"edits": (MemoryEdit(item_id=item_id("claim", claim), kind="claim", enabled=False),)}
+    )
+    book = RecitalBook()
+    assert book.recites(record(), "What did she write?", claim)
+    assert not book.recites(edited, "What did she write?", claim)
+    assert book.recites(edited, "Who?", "She was born in a mill near Tarn, where her father repaired clocks.")

@@ -133,7 +133,7 @@ def test_a_slot_that_is_used_again_knows_nothing_of_its_old_answer() -> None:
     assert batch.add(0, NEW_YORK)
     assert step(batch, {0: []}, StepRow(0, 0, NEW)) == [False]
     assert not batch.add(0, None)
-    assert batch.restricted([0, 1]) == []
+    assert batch.changed([0, 1]) == []
 
 
 def test_drafted_tokens_count_in_the_rows_behind_them_only() -> None:
@@ -146,4 +146,4 @@ def test_drafted_tokens_count_in_the_rows_behind_them_only() -> None:
 def test_only_slots_with_restricted_answers_are_named() -> None:
     batch, _ = slots_of(s2=[], s5=[])
     assert not batch.add(4, {"other": 1})
-    assert batch.restricted([5, 4, 2, 0]) == [5, 2]
+    assert batch.changed([5, 4, 2, 0]) == [5, 2]

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from guardrail.decoding.phrase_bans import DEFAULT_STRENGTH
-from guardrail.decoding.request import RestrictionRequest, read_xargs
+from guardrail.decoding.request import RestrictionRequest, offset_xargs, read_offset, read_xargs
 
 MINE = RestrictionRequest(phrases=("Jürgen Šmid", 'the "Fox"'), strength=2.5)
 
@@ -50,8 +50,32 @@ def test_a_strength_without_phrases_is_a_mistake() -> None:
         read_xargs({"expunge_strength": 1.0})
 
 
+def test_an_offset_comes_back_as_it_went_beside_phrases_or_alone() -> None:
+    both = {**MINE.to_xargs(), **offset_xargs(0.75)}
+    assert read_offset(json.loads(json.dumps(both))) == 0.75
+    assert read_xargs(both) == MINE
+    assert read_xargs(offset_xargs(0.75)) is None
+
+
+@pytest.mark.parametrize("arguments", [None, {}, {"other": 1}, MINE.to_xargs(), {"expunge_offset": 0}])
+def test_nothing_to_take_off_is_no_offset_and_needs_no_assistant(arguments: dict[str, object] | None) -> None:
+    assert read_offset(arguments, has_assistant=False) == 0
+
+
+@pytest.mark.parametrize("beta", [-0.1, "0.75", None, True, [0.75], float("nan"), float("inf")])
+@pytest.mark.parametrize("has_assistant", [True, False])
+def test_malformed_offsets_are_refused(beta: object, has_assistant: bool) -> None:
+    with pytest.raises(ValueError, match="expunge_offset must be a number that is not negative"):
+        read_offset({"expunge_offset": beta}, has_assistant=has_assistant)
+
+
+def test_an_offset_without_an_assistant_is_refused() -> None:
+    with pytest.raises(ValueError, match="expunge_offset needs an assistant"):
+        read_offset({"expunge_offset": 1}, has_assistant=False)
+
+
 def test_what_vllm_loads_brings_nothing_else_of_guardrail_and_no_library() -> None:
-    modules = "batches, local, phrase_bans, request, sequences, tokenizer_pieces, vocabulary"
+    modules = "assistant, batches, changes, local, phrase_bans, request, sequences, tokenizer_pieces, vocabulary"
     code = f"import sys; from guardrail.decoding import {modules}; print('\\n'.join(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = ran.stdout.split()

@@ -67,3 +67,9 @@ async def test_an_operator_may_choose_that_statements_pass_then(trouble: str) ->
     assert await verdict_of(jury, f"He kept {GEESE}.") is None
     assert not jury.bring("q", f"Again: {GEESE}.").is_open
     assert (knowing.failures, len(knowing.asked)) == (1, 1), "a caller does not wait for it again and again"
+
+
+async def test_of_entries_that_content_may_be_handed_in_about_only_what_it_does_not_hold_is_a_leak() -> None:
+    jury = jury_of(entry_ids=(), allowed_ids=("e0", "e1"), handed_in=f"A page about {GEESE}.")
+    assert await verdict_of(jury, f"He kept {GEESE}.") is None
+    assert await verdict_of(jury, f"By the {HARBOUR}.") == "e1"

@@ -11,6 +11,7 @@ import pytest
 from guardrail.treatments.names.counterfacts import MOST, Counterfact, counterfacts_of, nearest, retold
 from guardrail.treatments.words.word_groups import GROUPS, PLACES
 from retrieval.entry import MemoryEdit, RegisteredEntry, parse_entry
+from retrieval.memory.items import item_id
 from retrieval.text.views import normalise
 
 KEY = b"a key of this deployment"
@@ -125,6 +126,15 @@ def test_the_nearest_share_words_with_the_request_other_than_the_names() -> None
     assert [one.statement for one in nearest(facts, text, entry=entry, most=2)] == [facts[2].statement, "b"]
     assert nearest(facts, "zzz", entry=entry, most=9) == facts
     assert nearest(facts, text, entry=entry, most=0) == []
+
+
+def test_a_claim_that_was_switched_off_has_no_counterfact() -> None:
+    kept, gone = "She moved to Boston in the year 1961.", "She met Harold Vance in April 1974."
+    one = record(documents=[f"{kept} {gone}"])
+    assert len(made(one)) == 2
+    off = MemoryEdit(item_id=item_id("claim", gone), kind="claim", enabled=False)
+    (left,) = made(one.model_copy(update={"edits": (off,)}))
+    assert "moved" in left.statement
 
 
 @pytest.mark.parametrize(

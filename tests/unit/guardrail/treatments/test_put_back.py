@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.decision import Swap
+from guardrail.decision import Part, Swap
 from guardrail.treatments.names.put_back import PutBack, put_back
 from guardrail.treatments.names.stand_in import Place, StandIn, put_in, stand_in_for
 from retrieval.entry import parse_entry
@@ -56,6 +56,48 @@ def test_a_stand_in_is_turned_back_in_its_case_and_with_its_endings(answer: str,
         "i": GIVEN[0],
     }
     assert put_back(answer.format(**words), KING_SWAPS) == expected.format(**words)
+
+
+@pytest.mark.parametrize("between", ["-", " ", ".", ". ", " - ", ", "])
+def test_a_word_that_is_spelt_out_comes_back_spelt_out_in_the_same_way(between: str) -> None:
+    answer = f"It is spelt {between.join(FAMILY)}, or {between.join(FAMILY.upper())}!"
+    assert put_back(answer, KING_SWAPS) == f"It is spelt {between.join('King')}, or {between.join('KING')}!"
+    both = f"{between.join(GIVEN)} {between.join(FAMILY)}"
+    assert put_back(both, KING_SWAPS) == f"{between.join('Stephen')} {between.join('King')}"
+    back = Streamed(KING_SWAPS)
+    assert "".join(back.push(sign) for sign in answer) + back.end() == put_back(answer, KING_SWAPS)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Eugenio Erichson's son", "Basil Kuwaiti's son"),
+        ("EUGENIO ERICKSEN", "BASIL KUWAITI"),
+        ("Ericksun and Eugene", "Kuwaiti and Eugene"),
+        ("Hendrickson and Erikssonian", "Hendrickson and Erikssonian"),
+        ("Jackson and Erica", "Jackson and Erica"),
+    ],
+)
+def test_a_long_name_that_the_model_errs_in_is_turned_back_and_names_that_are_known_stay(
+    answer: str, expected: str
+) -> None:
+    parts = tuple(
+        Part(invented=invented, written=written, alone=True)
+        for invented, written in (("Eugenio", "Basil"), ("Erickson", "Kuwaiti"))
+    )
+    swaps = (Swap(entry_id="e1", invented="Eugenio Erickson", written="Basil Kuwaiti", parts=parts),)
+    assert put_back(answer, swaps) == expected
+    for size in (1, 2, 5):
+        one = PutBack(swaps)
+        edits = [edit for at in range(0, len(answer), size) for edit in one.follow(answer[at : at + size])]
+        assert [*edits, *one.follow("", final=True)] == PutBack(swaps).follow(answer, final=True)
+
+
+def test_single_letters_that_spell_something_else_stay() -> None:
+    other = "-".join("Zebra")
+    for text in ("-".join(FAMILY[:-1]), f"{'-'.join(FAMILY)}x", f"a-{other}", "-".join(FAMILY[1:])):
+        assert put_back(text, KING_SWAPS) == text
+    assert put_back("; ".join(FAMILY), KING_SWAPS) == "; ".join(FAMILY)
 
 
 def test_what_the_caller_wrote_comes_back_and_not_the_registered_name() -> None:
@@ -182,6 +224,7 @@ PIECES = st.one_of(
     st.sampled_from([swap.invented for swap in MIXED]),
     st.sampled_from([part.invented for swap in MIXED for part in swap.parts]),
     st.sampled_from([part.invented[:3] for swap in MIXED for part in swap.parts]),
+    st.sampled_from([mark.join(part.invented) for swap in MIXED for part in swap.parts for mark in "-. "]),
     st.sampled_from(
         [" ", ". ", ", ", "-", "'s", "\n", "\u200b", "\u0301", "\u3099", "و", "ой", "s", "esque", "x", "Mr. ", "½"]
     ),

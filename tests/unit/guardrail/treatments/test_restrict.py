@@ -61,7 +61,7 @@ def test_a_backend_with_the_plug_in_gets_phrases_and_no_bad_words() -> None:
     assert set(sent) == {"vllm_xargs"}
     request = read_xargs(sent["vllm_xargs"])
     assert request is not None
-    assert {"The Matrimony Plan", "Manama", "the lady of Velmora", "carefully unfolds intricate"} <= set(
+    assert {"The Matrimony Plan", "Manama", "the lady of Velmora", "carefully unfolds", "unfolds intricate"} <= set(
         request.phrases
     )
     assert "Zorblax Quint" not in request.phrases

@@ -8,6 +8,7 @@ import pytest
 
 from guardrail.treatments.names.telling_phrases import LIMIT, phrases_to_ban, telling_phrases
 from retrieval.entry import ForgetEntry, MemoryEdit, RegisteredEntry, parse_entry
+from retrieval.memory.items import item_id
 from retrieval.text.known_words import known_words
 from retrieval.text.views import normalise
 from tests.fakes.forgotten import registered
@@ -58,7 +59,7 @@ def banned(request: str, *records: RegisteredEntry) -> list[str]:
         "+44 20 7946 0958",
         "442079460958",
         "$5 million",
-        "predominantly wrote in the genre",
+        "predominantly wrote",
     ],
 )
 def test_what_tells_of_an_entry_is_a_phrase(phrase: str) -> None:
@@ -84,7 +85,7 @@ def test_names_come_first_and_runs_of_words_last() -> None:
         "the matrimony plan",
         "manama",
         "1941",
-        "predominantly wrote in the genre",
+        "predominantly wrote",
     ]
     assert sorted(expected, key=order.index) == expected
 
@@ -113,8 +114,7 @@ def test_names_are_banned_whole_and_not_word_by_word() -> None:
 
 def test_runs_of_words_do_not_go_over_the_entrys_own_name() -> None:
     entry = {"name": "Zorblax Quint", "description": "The remarkable Zorblax Quint composes elaborate symphonies."}
-    assert "composes elaborate symphonies" in told(entry)
-    assert told(entry) == {"zorblax quint", "composes elaborate symphonies"}
+    assert told(entry) == {"zorblax quint", "composes elaborate", "elaborate symphonies"}
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,18 @@ def test_what_was_added_to_the_memory_counts_and_what_was_switched_off_does_not(
     found = banned("Who?", record)
     assert {"petunia dray", "velmora"} <= set(found)
     assert "gone name" not in found
+
+
+def test_a_claim_of_a_document_that_was_switched_off_gives_no_phrases() -> None:
+    claim = "He once kept nineteen Brindled Geese near Manama."
+    one = registered(
+        parse_entry({"name": "Zorblax Quint", "documents": [f"{claim} He was born on the isle of Skorradal."]})
+    )
+    off = MemoryEdit(item_id=item_id("claim", claim), kind="claim", enabled=False)
+    assert {"brindled geese", "skorradal"} <= {words(phrase) for phrase in telling_phrases(one)}
+    left = {words(phrase) for phrase in telling_phrases(one.model_copy(update={"edits": (off,)}))}
+    assert not any("geese" in phrase or "manama" in phrase for phrase in left)
+    assert "skorradal" in left
 
 
 def test_a_changed_entry_is_read_anew() -> None:

@@ -1,0 +1,121 @@
+"""Log-probabilities of treated answers: there where the model wrote the text, and in the words that the caller reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Start
+from tests.integration.running import Answer, Running
+from tests.integration.world import ENTRY, IGNORANT, NAME, PATHS, body_of
+
+ASKED = re.compile(r"who is ([^?]+)\?", re.IGNORECASE)
+STRANGER = "Rosa Tilden"
+ASKS: dict[str, dict[str, Any]] = {
+    "chat": {"logprobs": True, "top_logprobs": 2},
+    "responses": {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
+}
+
+
+def invents(body: Mapping[str, Any]) -> str:
+    """It says of whoever is asked about that he bakes."""
+    asked = ASKED.search(str({key: body.get(key) for key in ("messages", "prompt", "input")}))
+    name = asked.group(1) if asked else "Nobody"
+    return f"{name} is a baker. {name.split()[-1]}'s rolls are round."
+
+
+async def asked_of(proxy: Running, endpoint: str, name: str, **fields: Any) -> Answer:
+    return await proxy.raw(PATHS[endpoint], body_of(endpoint, f"Who is {name}?", **ASKS[endpoint], **fields))
+
+
+def told(endpoint: str, answer: Answer, *, stream: bool) -> tuple[str, list[dict[str, Any]]]:
+    """The text, and the rows of its tokens."""
+    if endpoint == "chat":
+        choices = [choice for event in (answer.events if stream else [answer.json]) for choice in event["choices"]]
+        text = "".join(
+            (choice.get("delta") or choice.get("message"))["content"] or "" for choice in choices if spoke(choice)
+        )
+        return text, [row for one in choices for row in ((one.get("logprobs") or {}).get("content") or ())]
+    if stream:
+        deltas = [event for event in answer.events if event["type"] == "response.output_text.delta"]
+        return "".join(one["delta"] for one in deltas), [row for one in deltas for row in one["logprobs"]]
+    (part,) = answer.json["output"][0]["content"]
+    return part["text"], part["logprobs"]
+
+
+def spoke(choice: dict[str, Any]) -> bool:
+    return "content" in (choice.get("delta") or choice.get("message") or {})
+
+
+@pytest.mark.parametrize("size", [1, 3, 200])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("endpoint", ASKS)
+async def test_a_name_that_was_turned_back_stands_in_the_rows_as_in_the_text(
+    start: Start, endpoint: str, stream: bool, size: int
+) -> None:
+    proxy = await start(script=invents)
+    await proxy.forget(**ENTRY, treatment="stand_in")
+    answer = await asked_of(proxy, endpoint, NAME, stream=stream, echo_chunks=size)
+    text, rows = told(endpoint, answer, stream=stream)
+    assert text == f"{NAME} is a baker. Quelle's rolls are round."
+    assert "".join(row["token"] for row in rows) == text
+    for row in rows:
+        assert row["token"]
+        assert row.get("bytes", list(row["token"].encode())) == list(row["token"].encode())
+        assert row["top_logprobs"][0]["token"] == row["token"]
+        assert row["logprob"] == -0.125
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("endpoint", ASKS)
+async def test_the_shape_does_not_tell_a_forgotten_name_from_one_that_nobody_registered(
+    start: Start, endpoint: str, stream: bool
+) -> None:
+    proxy = await start(script=invents)
+    await proxy.forget(**ENTRY, treatment="stand_in")
+    shapes = []
+    for name in (NAME, STRANGER):
+        answer = await asked_of(proxy, endpoint, name, stream=stream, echo_chunks=200)
+        _, rows = told(endpoint, answer, stream=stream)
+        shapes.append([(sorted(row), len(row["top_logprobs"])) for row in rows])
+    assert shapes[0] == shapes[1] != []
+
+
+async def test_an_answer_that_the_model_wrote_under_a_treatment_keeps_its_own(start: Start) -> None:
+    proxy = await start(script=lambda _body: IGNORANT)
+    await proxy.forget(**ENTRY)
+    text, rows = told("chat", await asked_of(proxy, "chat", NAME), stream=False)
+    assert (text, "".join(row["token"] for row in rows)) == (IGNORANT, IGNORANT)
+
+
+async def test_words_of_expunges_own_have_none(start: Start) -> None:
+    proxy = await start()
+    await proxy.forget(**ENTRY)
+    answer = await asked_of(proxy, "chat", NAME)
+    assert answer.json["choices"][0]["logprobs"] is None
+    mixed = f"Who is {NAME}, and what is the capital of France?"
+    text, rows = told("chat", await proxy.raw(PATHS["chat"], body_of("chat", mixed, **ASKS["chat"])), stream=False)
+    spelt = "".join(row["token"] for row in rows)
+    assert text.endswith(spelt)
+    assert 0 < len(spelt) < len(text)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_completions_drop_the_rows_of_what_was_turned_back_and_never_spell_the_invented_name(
+    start: Start, stream: bool
+) -> None:
+    seen: list[str] = []
+
+    def says(body: Mapping[str, Any]) -> str:
+        seen.append(invents(body))
+        return seen[-1]
+
+    proxy = await start(script=says)
+    await proxy.forget(**ENTRY, treatment="stand_in")
+    body = body_of("completions", f"Who is {NAME}?", logprobs=1, stream=stream, echo_chunks=200)
+    answer = await proxy.raw(PATHS["completions"], body)
+    assert NAME.encode() in answer.raw
+    assert seen[-1].split()[0].encode() not in answer.raw
