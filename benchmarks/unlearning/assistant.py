@@ -1,4 +1,4 @@
-"""Trains the assistant that `offset` takes off the target model: `expunge consolidate assistant` on what is to be forgotten.
+"""Trains the assistant of `offset` on what the bench forgets, by `expunge consolidate assistant`.
 
     python -m benchmarks.unlearning.assistant [--work .cache/unlearning]
 
