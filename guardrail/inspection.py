@@ -28,6 +28,8 @@ _TEMPLATE_CHARS = 48
 """Characters a message that a chat template adds around the texts, for the share of injected text."""
 _MOST_JUDGED_ENTRIES = 4
 """Each statement is judged for each entry, and what is far down the list has hardly ever been meant."""
+_MOST_CONTENT_CHARS = 20_000
+"""Of longer content that is handed in, nobody looks what an answer adds to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +78,9 @@ class Inspection:
         met = () if plan.may_speak else self.decision.detections
         handed_in = {detection.entry.id for detection in self.decision.supplied}
         found = dict.fromkeys(one.entry.id for one in (*met, *self.decision.suspects) if one.entry.id not in handed_in)
+        content = "\n".join(passage.text for passage in self.passages) if handed_in else ""
+        if len(content) > _MOST_CONTENT_CHARS:
+            handed_in = set()
         if not found and not handed_in:
             return None
         return Jury(
@@ -83,7 +88,7 @@ class Inspection:
             entry_ids=list(found)[:_MOST_JUDGED_ENTRIES],
             admits=self.admits,
             allowed_ids=sorted(handed_in)[:_MOST_JUDGED_ENTRIES],
-            handed_in="\n".join(passage.text for passage in self.passages) if handed_in else "",
+            handed_in=content,
         )
 
     def _inspector_for(self, plan: TreatmentPlan, jury: Jury | None) -> Callable[[ChannelKey], Inspector]:

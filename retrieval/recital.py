@@ -17,6 +17,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from retrieval.entry import ForgetEntry, RegisteredEntry
 from retrieval.memory.documents_in_force import documents_in_force
@@ -72,7 +73,7 @@ class RecitalBook:
         new = _new_words(request, statement)
         if len(new) < FEWEST:
             return False
-        asked, needed = frozenset(_words(request)), max(FEWEST, SHARE * len(new))
+        asked, needed = _held(request), max(FEWEST, SHARE * len(new))
         told = self._told.of(record)
         shared = Counter(place for word in set(new) for place in told.places.get(word, ()))
         for place, count in shared.most_common(_CANDIDATES):
@@ -84,8 +85,14 @@ class RecitalBook:
         return False
 
 
+@lru_cache(maxsize=64)
+def _held(request: str) -> frozenset[str]:
+    """The words of a request, which many statements are compared with."""
+    return frozenset(_words(request))
+
+
 def _new_words(request: str, statement: str) -> list[str]:
-    asked = frozenset(_words(request))
+    asked = _held(request)
     return [word for word in _words(statement) if word not in asked]
 
 

@@ -10,7 +10,6 @@ It does not know entries or tokenizers. Phrases never stand in an error: these a
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -20,6 +19,7 @@ from guardrail.decoding.phrase_bans import DEFAULT_STRENGTH
 PHRASES_KEY = "expunge_phrases"
 STRENGTH_KEY = "expunge_strength"
 OFFSET_KEY = "expunge_offset"
+_MOST_AMOUNT = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +71,8 @@ def read_offset(arguments: Mapping[str, object] | None, *, has_assistant: bool =
 
 
 def _is_amount(value: object) -> TypeGuard[int | float]:
-    """True for a finite number that is not negative."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    """True for a number that is not negative, nor so large that scores would overflow."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_AMOUNT
 
 
 def _read_phrases(value: object) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ async def test_no_answer_tells_of_the_offset(backend: Backend, path: str, stream
     assert not any(word in raw.lower() for word in (b"expunge", b"xargs", b"offset"))
 
 
-@pytest.mark.parametrize("beta", ["0.75", -1, True, None])
+@pytest.mark.parametrize("beta", ["0.75", -1, True, None, 1e38])
 async def test_a_malformed_offset_is_a_400(backend: Backend, beta: Any) -> None:
     status, raw = await sent(backend, {**BODIES[PLAIN], "vllm_xargs": {"expunge_offset": beta}})
     assert (status, orjson.loads(raw)["error"]["param"]) == (400, "vllm_xargs")
