@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from guardrail.decision import Capability, TreatmentPlan
-from guardrail.treatments.names.strangers import about_strangers
 from guardrail.treatments.text.protocol import TreatmentContext
+from guardrail.treatments.text.under_other_names import plan_under_other_names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,13 +34,4 @@ class StandInName:
     needs: ClassVar[frozenset[Capability]] = frozenset()
 
     def plan(self, context: TreatmentContext) -> TreatmentPlan | None:
-        made = about_strangers(context.passages, context.decision.detections, key=context.means.naming_key)
-        if made is None:
-            return None
-        return TreatmentPlan(
-            treatment=self.name,
-            matched_passages=context.question.matched_passages,
-            replacements=made.replacements,
-            swaps=made.swaps,
-            repair=context.repair,
-        )
+        return plan_under_other_names(self.name, context, key=context.means.naming_key)
