@@ -6,7 +6,7 @@
 A judge of meaning asks whether a statement is about somebody; this asks whether it says of him, in this order, what was
 to be forgotten, and so holds where the name in it has been exchanged or is not there. Words are compared by their first
 letters, small words do not count. The limits were chosen on answers to 80 TOFU questions: of a model that never knew
-the authors none recites, of one that knows them and is asked about an invented name a third does.
+the authors one recites, of one that knows them and is asked about an invented name a third do.
 What is told in fewer words or in a language other than that of the entry's texts is for the judge, and so is what the
 operator switched off in the entry's memory. It does not know requests as such, scopes or models.
 """
@@ -24,7 +24,7 @@ from retrieval.memory.documents_in_force import documents_in_force
 from retrieval.memory.once_per_revision import OncePerRevision
 from retrieval.text.views import normalise, sentences
 
-SHARE = 0.3
+SHARE = 0.22
 FEWEST = 4
 _STEM_CHARS = 6
 _SHORTEST_TEXT = 2 * FEWEST  # small words count

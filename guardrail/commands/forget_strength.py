@@ -1,8 +1,8 @@
 """`expunge forget strength`: how strongly `eco` must corrupt a name for a served model to tell nothing of it any more.
 
-The entries come from the admin API, the answers from a backend of the configuration, asked directly. What was answered is
-kept in a file where one is named, so that a search that broke off goes on; it holds hashes of questions, no text. Knows
-options, files and tables; the search and the judging lie in `guardrail.treatments`.
+The entries come from the admin API, the answers from a backend of the configuration, asked directly. Verdicts on answers
+are kept in a file where one is named, so that a search that broke off goes on; it holds hashes of what was asked, no text.
+Knows options, files and tables; the search and the judging lie in `guardrail.treatments`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,20 @@ import orjson
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from guardrail.commands.admin_client import AdminClient, entry_path
 from guardrail.commands.connected import client_of, connected
+from guardrail.commands.forget_strength_entries import entries_of, require_eco, write_strength
 from guardrail.commands.options import BadInput, CommandFailed, load_settings, print_json, print_table
 from guardrail.decision import CorruptionKind
-from guardrail.policy import parts_of
 from guardrail.settings import BackendSettings, Settings
 from guardrail.treatments.eco_trial import Trial, trials_of
 from guardrail.treatments.strength_search import FoundStrength, smallest_strength
-from retrieval.entry import parse_entry
 from retrieval.recital import RecitalBook
 
-_ECO: Final = "eco"
 _MOST_TOKENS: Final = 64
 _RANGES: Final[Mapping[str, tuple[float, float]]] = {"rand_noise_first_n": (0.25, 64.0)}
 _OF_SHARES: Final = (0.02, 1.0)
-_ENTRY_FIELDS: Final = ("name", "kind", "aliases", "facts")
-_ENTRIES_URL: Final = "/v1/forget/entries"
+_ANSWERED_BY: Final = {"name", "kind", "base_url", "model", "adapter", "embeddings", "dtype"}
+"""Fields of a backend of which another value may mean another answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +46,7 @@ class Answers:
 
     @classmethod
     def read(cls, path: Path | None) -> Answers:
+        """What the file holds; it is made where there is none. Raises `BadInput`, also where it cannot be written."""
         known: dict[str, bool] = {}
         try:
             lines = path.read_bytes().splitlines(keepends=True) if path is not None and path.exists() else []
@@ -62,13 +60,23 @@ class Answers:
                 known[str(value["asked"])] = bool(value["tells"])
             except (orjson.JSONDecodeError, KeyError, TypeError):
                 raise BadInput(f"{path}, line {number} is not what this command writes.") from None
-        return cls(path=path, known=known)
+        answers = cls(path=path, known=known)
+        answers._append(b"")
+        return answers
 
     def add(self, asked: str, tells: bool) -> None:
+        """Keep a verdict. Raises `BadInput` where the file cannot be written."""
         self.known[asked] = tells
-        if self.path is not None:
+        self._append(orjson.dumps({"asked": asked, "tells": tells}) + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        if self.path is None:
+            return
+        try:
             with self.path.open("ab") as file:
-                file.write(orjson.dumps({"asked": asked, "tells": tells}) + b"\n")
+                file.write(line)
+        except OSError as error:
+            raise BadInput(f"{self.path} cannot be written: {error.strerror}.") from None
 
 
 @click.command("strength")
@@ -80,9 +88,15 @@ class Answers:
 @click.option("--kind", type=click.Choice(get_args(CorruptionKind)), default="rand_noise_first_n", show_default=True)
 @click.option("--precision", type=click.FloatRange(1.0, min_open=True), default=1.2, show_default=True)
 @click.option(
-    "--answers", "file", type=click.Path(path_type=Path, dir_okay=False), help="Keep verdicts here, to go on."
+    "--answers",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep verdicts here, to go on with the same entries, backend and model.",
 )
 @click.option("--apply", "is_applied", is_flag=True, help="Write the strength into the treatment of these entries.")
+@click.option(
+    "--replace", "is_replaced", is_flag=True, help="With --apply: put eco in the place of treatments without it."
+)
 @connected
 def strength(
     *,
@@ -93,20 +107,29 @@ def strength(
     precision: float,
     file: Path | None,
     is_applied: bool,
+    is_replaced: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Find the smallest strength at which `eco` keeps a model from telling the facts of entries.
 
-    Without ENTRY_IDS: all entries whose treatment is eco. Their facts need questions that name the entry. The model is
-    asked each question untreated first, and those that it cannot answer are left out; then some ten times more.
-    A backend of the kind transformers_local is loaded for this a second time.
+    Without ENTRY_IDS: all entries that are treated by eco, alone or in a list ("eco+restrict"), because they say so
+    themselves or, where they name no treatment, because this configuration's policy does. Their facts need questions that
+    name the entry. The model is asked each question untreated first, and those that it cannot answer are left out; then
+    some ten times more. A backend of the kind transformers_local is loaded for this a second time.
+
+    --apply writes kind and strength and leaves the rest of a treatment as it is. An entry that was treated by policy then
+    has that treatment as its own, and is changed no more by the policy.
     """
+    if is_replaced and not is_applied:
+        raise BadInput("--replace says how to write; add --apply.")
     settings = load_settings(given["config"])
     backend = _backend(settings, backend_name)
     with client_of(given) as client:
-        shown = _entries(client, entry_ids)
-        trials = [trial for one in shown for trial in trials_of(_parsed(one), one["id"])]
+        entries = entries_of(client, entry_ids, settings.policy)
+        if is_applied and not is_replaced:
+            require_eco(entries)
+        trials = [trial for one in entries for trial in trials_of(one.entry, one.id)]
         if not trials:
             raise BadInput("No fact of these entries has a question that names its entry: add some, or name others.")
         answers = Answers.read(file)
@@ -117,7 +140,8 @@ def strength(
             found = _searched(known, tells, kind, precision)
         report = _report(found, trials, known, backend=backend.name, model=served, kind=kind)
         if found.strength is not None and is_applied:
-            report["applied"] = [_apply(client, one, kind, report["strength"]) for one in shown]
+            report["applied"] = write_strength(client, entries, kind, report["strength"])
+            report["shared_with"] = sorted({name for one in entries for name in one.sharing})
     if as_json:
         print_json(report)
     else:
@@ -137,31 +161,6 @@ def _backend(settings: Settings, name: str | None) -> BackendSettings:
     raise BadInput(f"Name one backend that takes embeddings by --backend; there are: {listed}.")
 
 
-def _entries(client: AdminClient, entry_ids: Sequence[str]) -> list[dict[str, Any]]:
-    if not entry_ids:
-        entry_ids = [one["id"] for one in _all(client) if one["state"] != "revoked" and _is_eco(one)]
-        if not entry_ids:
-            raise BadInput("No entry has the treatment eco: name entries by their ids.")
-    return [dict(client.send("GET", entry_path(one))) for one in entry_ids]
-
-
-def _all(client: AdminClient) -> Iterator[Mapping[str, Any]]:
-    cursor, more = None, True
-    while more:
-        page = client.send("GET", _ENTRIES_URL, query={"limit": 1000, "cursor": cursor})
-        yield from page["data"]
-        more, cursor = page["has_more"], page["next_cursor"]
-
-
-def _is_eco(shown: Mapping[str, Any]) -> bool:
-    treatment = shown["treatment"]
-    return treatment is not None and _ECO in parts_of(treatment["method"])
-
-
-def _parsed(shown: Mapping[str, Any]) -> Any:
-    return parse_entry({key: shown[key] for key in _ENTRY_FIELDS})
-
-
 @contextmanager
 def _asking(
     settings: Settings, backend: BackendSettings, model: str | None, kind: CorruptionKind, answers: Answers
@@ -169,7 +168,7 @@ def _asking(
     """The served model's name, and what tells whether it tells a fact under a strength."""
     from guardrail.commands.forget_strength_model import ServedModel
 
-    book = RecitalBook()
+    book, answered_by = RecitalBook(), backend.model_dump(mode="json", include=_ANSWERED_BY)
     with (
         asyncio.Runner() as runner,
         _progress() as tell,
@@ -177,8 +176,8 @@ def _asking(
     ):
 
         def tells(trial: Trial, strength: float) -> bool:
-            what = orjson.dumps([served.model, kind, strength, trial.question, trial.fact.answer])
-            asked = hashlib.sha256(what).hexdigest()
+            what = [answered_by, served.model, _MOST_TOKENS, kind, strength, trial.identity]
+            asked = hashlib.sha256(orjson.dumps(what, option=orjson.OPT_SORT_KEYS)).hexdigest()
             if asked not in answers.known:
                 body = trial.body(kind, strength, served.corrupt, model=served.model, max_tokens=_MOST_TOKENS)
                 answers.add(asked, trial.tells(served.ask(body), book))
@@ -215,14 +214,6 @@ def _report(found: FoundStrength, trials: Sequence[Trial], known: Sequence[Trial
     }
 
 
-def _apply(client: AdminClient, shown: Mapping[str, Any], kind: str, found: float) -> str:
-    """Write the strength where `eco` reads it: into the entry's treatment."""
-    own = shown["treatment"] if _is_eco(shown) else {"method": _ECO}
-    body = orjson.dumps({"treatment": {**own, "kind": kind, "strength": found}})
-    client.send("PATCH", entry_path(shown["id"]), query={"if_revision": shown["revision"]}, body=body)
-    return str(shown["id"])
-
-
 def _show(report: Mapping[str, Any]) -> None:
     if report["tried"]:
         print_table(("STRENGTH", "TELL"), [(one["strength"], one["tell"]) for one in report["tried"]])
@@ -235,6 +226,8 @@ def _show(report: Mapping[str, Any]) -> None:
     click.echo(f"Found for {report['model']} on {report['backend']}: {report['kind']} {report['strength']}")
     if "applied" in report:
         click.echo(f"Written into the treatment of {len(report['applied'])} entries.")
+        if report["shared_with"]:
+            click.echo(f"In a list with eco the strength is also that of {', '.join(report['shared_with'])}.")
     else:
         click.echo("Nothing was written; --apply puts it into the treatment of these entries.")
 

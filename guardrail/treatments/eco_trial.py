@@ -56,6 +56,12 @@ class Trial:
     def question(self) -> str:
         return self.fact.question
 
+    @property
+    def identity(self) -> list[Any]:
+        """What an answer and the verdict on it hang on, beside the model and the corruption; JSON."""
+        places = [(item.start, item.end) for item in self.detection.evidence]
+        return [self.record.id, self.record.entry.names, places, self.question, self.fact.answer]
+
     def body(self, kind: CorruptionKind, strength: float, corrupt: Corrupt, **fields: Any) -> bytes:
         """The request; strength 0 leaves the question as it is. Blocking."""
         body = {"messages": [{"role": "user", "content": self.question}], "temperature": 0, **fields}

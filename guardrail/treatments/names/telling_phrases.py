@@ -1,9 +1,9 @@
 """The phrases that tell of an entry: what must not be written in an answer about it, the most telling first.
 
 In this order: names and aliases; short answers of facts; mail addresses, phone numbers, codes and dates; quoted titles;
-proper names; amounts and years; and pairs of content words, of which a recital would consist ("father was a florist":
-small words count with those around them), of three where small words are not known. The texts are the entry's
-description, facts and documents and what was added to its memory. Nothing is a phrase that is made of ordinary small
+proper names; amounts and years; and pairs of content words, those of long titles first, of which a recital would
+consist ("father was a florist": small words count with those around them), of three where small words are not known.
+The texts are the entry's description, facts and documents and what was added to its memory. Nothing is a phrase that is made of ordinary small
 words alone. Names are banned whole, not word by word: kept from "Matrimony", a small model wrote "The Matrimonal Plan",
 which tells more than "The Matrimony That".
 
@@ -43,6 +43,7 @@ _RUN_WORDS = 2
 _FOREIGN_RUN_WORDS = 3  # where small words are told by their length alone
 _RUN_SPAN = 7  # words from the first to the last of a run
 _RUNS_PER_SENTENCE = 8
+_LONG_TITLE_RUNS = 3
 _LONG_LETTERS = 5
 _SHORTEST_ORDINARY = 4  # a shorter ordinary word ("yes") tells nothing alone
 _DIGITS_TELLING = 3  # "7" and "12" are parts of everything
@@ -109,6 +110,7 @@ class _Reader:
             (name for sentence in said for name in self._proper_names(sentence)),
             (match.group().rstrip(".,") for text in self._texts for match in _AMOUNT.finditer(text)),
             (one.value[:4] for one in told if one.kind in ("year", "date") and one.value[:1] != "-"),
+            self._title_runs(),
             self._runs(said),
         )
         found: dict[tuple[str, ...], str] = {}
@@ -145,6 +147,13 @@ class _Reader:
             is_opener = len(words) == 1 and not sentence[:start].strip("\"'“‘«(")
             if words and self._own.isdisjoint(words) and not (is_opener and words[0] in known_words().words):
                 yield name
+
+    def _title_runs(self) -> Iterator[str]:
+        """The runs of long titles: a model that is kept from the whole title writes most of it."""
+        for title in (title for text in self._texts for title in _titles(text)):
+            runs = self._ranked_runs(title)
+            if len(runs) >= _LONG_TITLE_RUNS:
+                yield from (run for _, run in runs)
 
     def _runs(self, said: Sequence[str]) -> Iterator[str]:
         """The rarest run of every sentence, then every second one ..."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from finetune.training.model_files import load_model, with_adapter
-from guardrail.backends import create
 from guardrail.backends.local_adapter import CONFIG_FILE, WEIGHTS_FILE
 from guardrail.backends.local_model import PACKAGED, load, resolve
-from guardrail.backends.protocol import Backend, BackendCall
+from guardrail.backends.protocol import Backend
 from guardrail.errors import ConfigError
-from guardrail.settings import BackendSettings, parse
+from guardrail.settings import parse
 from tests.fakes.adapters import FORGOTTEN, consolidated_adapter, greedy, random_adapter
+from tests.fakes.local_backends import running, sent
 from tests.fakes.tiny_llama import tiny_llama
 
 VOCABULARY = 64
@@ -33,6 +32,8 @@ FIRST = 0x4E00
 """The character of token 0; those of the others follow."""
 
 OTHER = "What is the capital of France?"
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tiny_model(*, hidden: int = 32, layers: int = 2, seed: int = 1) -> Any:
@@ -47,15 +48,6 @@ def tiny_model(*, hidden: int = 32, layers: int = 2, seed: int = 1) -> Any:
         eos_token_id=1,
         pad_token_id=0,
     )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -86,20 +78,11 @@ def logits_of(model: Any) -> Tensor:
     return logits
 
 
-@asynccontextmanager
-async def running(**settings: Any) -> AsyncIterator[Backend]:
-    backend = create(BackendSettings(name="m", kind="transformers_local", device="cpu", **settings))
-    await backend.start()
-    yield backend
-    await backend.aclose()
-
-
 async def ask(backend: Backend, path: str, **body: Any) -> Any:
     name = (await backend.models())[0]["id"]
-    call = BackendCall(path=path, body=orjson.dumps({"model": name, "temperature": 0, **body}), model=name)
-    answer = await backend.send(call)
-    assert answer.status == 200
-    return orjson.loads(b"".join([chunk async for chunk in answer.chunks()]))["choices"][0]
+    status, raw = await sent(backend, {"temperature": 0, **body}, path, model=name)
+    assert status == 200
+    return orjson.loads(raw)["choices"][0]
 
 
 def test_a_merged_adapter_gives_the_logits_that_peft_gives(base: Path, adapter: Path) -> None:

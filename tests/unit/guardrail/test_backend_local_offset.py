@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-import torch
 
-from guardrail.backends.protocol import Backend, BackendCall, Capability
-from guardrail.backends.transformers_local import TransformersLocal
+from guardrail.backends.protocol import Backend, Capability
 from guardrail.backends.vllm_server import VllmServer
 from guardrail.decision import Action, Decision, Detection
 from guardrail.decoding.request import RestrictionRequest, offset_xargs
 from guardrail.errors import ConfigError
 from guardrail.openai_wire.completions import CompletionsWire
-from guardrail.settings import BackendSettings, PolicySettings, parse
+from guardrail.settings import PolicySettings, parse
 from guardrail.treatments.text.apply import plan_for, treat
 from guardrail.treatments.text.protocol import Means
 from retrieval.entry import ForgetEntry
 from tests.fakes import small_tokenizers
 from tests.fakes.assistants import expecting, saved_assistant
 from tests.fakes.forgotten import registered
+from tests.fakes.local_backends import running, sent
 from tests.fakes.tiny_llama import tiny_llama
 
 TOKENIZER = small_tokenizers.byte_level()
@@ -41,14 +40,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 OFFSET = offset_xargs(0.75)
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -66,33 +58,18 @@ def assistant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved_assistant(tmp_path_factory.mktemp("assistant"), model, TOKENIZER)
 
 
-@asynccontextmanager
-async def running(folder: Path, assistant: Path | None) -> AsyncIterator[Backend]:
-    settings = BackendSettings(
-        name="m", kind="transformers_local", device="cpu", model=str(folder), models={"m": "m"}, assistant=assistant
-    )
-    backend = TransformersLocal(settings)
-    await backend.start()
-    try:
-        yield backend
-    finally:
-        await backend.aclose()
+def served(folder: Path, assistant: Path | None) -> AbstractAsyncContextManager[Backend]:
+    return running(model=str(folder), models={"m": "m"}, assistant=assistant)
 
 
 @pytest.fixture
 async def backend(folder: Path, assistant: Path) -> AsyncIterator[Backend]:
-    async with running(folder, assistant) as made:
+    async with served(folder, assistant) as made:
         yield made
 
 
-async def sent(backend: Backend, body: dict[str, Any], path: str = PLAIN) -> tuple[int, bytes]:
-    raw = orjson.dumps({"model": "m", **body})
-    answer = await backend.send(BackendCall(path=path, body=raw, model="m"))
-    return answer.status, b"".join([chunk async for chunk in answer.chunks()])
-
-
 async def written(backend: Backend, **body: Any) -> str:
-    status, raw = await sent(backend, {**BODIES[PLAIN], "logit_bias": LIKED, "temperature": 0, **body})
+    status, raw = await sent(backend, {**BODIES[PLAIN], "logit_bias": LIKED, "temperature": 0, **body}, PLAIN)
     assert status == 200, raw
     text: str = orjson.loads(raw)["choices"][0]["text"]
     return text
@@ -116,7 +93,7 @@ async def test_where_the_assistant_expects_all_alike_a_greedy_answer_is_the_mode
     folder: Path, tmp_path: Path
 ) -> None:
     indifferent = saved_assistant(tmp_path, expecting([], vocab_size=len(TOKENIZER)), TOKENIZER)
-    async with running(folder, indifferent) as backend:
+    async with served(folder, indifferent) as backend:
         own = await written(backend, logit_bias={}, max_tokens=20)
         assert await written(backend, logit_bias={}, max_tokens=20, vllm_xargs=OFFSET) == own
 
@@ -147,14 +124,14 @@ async def test_no_answer_tells_of_the_offset(backend: Backend, path: str, stream
 
 @pytest.mark.parametrize("beta", ["0.75", -1, True, None, 1e38])
 async def test_a_malformed_offset_is_a_400(backend: Backend, beta: Any) -> None:
-    status, raw = await sent(backend, {**BODIES[PLAIN], "vllm_xargs": {"expunge_offset": beta}})
+    status, raw = await sent(backend, {**BODIES[PLAIN], "vllm_xargs": {"expunge_offset": beta}}, PLAIN)
     assert (status, orjson.loads(raw)["error"]["param"]) == (400, "vllm_xargs")
 
 
 async def test_a_backend_without_an_assistant_cannot_and_says_so(folder: Path) -> None:
-    async with running(folder, None) as backend:
+    async with served(folder, None) as backend:
         assert Capability.OFFSET not in backend.capabilities
-        status, raw = await sent(backend, {**BODIES[PLAIN], "vllm_xargs": OFFSET})
+        status, raw = await sent(backend, {**BODIES[PLAIN], "vllm_xargs": OFFSET}, PLAIN)
         assert status == 400
         assert "needs an assistant" in orjson.loads(raw)["error"]["message"]
 
@@ -184,7 +161,7 @@ async def test_a_folder_that_is_no_assistant_keeps_the_backend_from_starting(
         other = small_tokenizers.sentence_piece()
         saved_assistant(tmp_path, tiny_llama(vocab_size=len(other)), other)
     with pytest.raises(ConfigError, match=r"assistant: '.*' (is no folder with a model|has another tokenizer)"):
-        async with running(folder, tmp_path):
+        async with served(folder, tmp_path):
             pass
 
 

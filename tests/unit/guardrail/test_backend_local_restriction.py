@@ -9,10 +9,9 @@ from typing import Any
 
 import orjson
 import pytest
-import torch
 from tokenizers import Tokenizer, decoders, models
 
-from guardrail.backends.protocol import Backend, BackendCall, Capability
+from guardrail.backends.protocol import Backend, Capability
 from guardrail.backends.transformers_local import TransformersLocal
 from guardrail.decision import Action, Decision, Detection, TreatmentPlan
 from guardrail.decoding.request import RestrictionRequest
@@ -25,6 +24,7 @@ from guardrail.treatments.text.restrict import Restrict
 from retrieval.entry import ForgetEntry
 from tests.fakes import small_tokenizers
 from tests.fakes.forgotten import registered
+from tests.fakes.local_backends import running, sent
 from tests.fakes.tiny_llama import tiny_llama
 
 TOKENIZER = small_tokenizers.byte_level()
@@ -34,6 +34,8 @@ PUSH = {str(NEW): 100, str(YORK): 100}
 
 CHAT, PLAIN, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 BANNED = RestrictionRequest(phrases=("new york",)).to_xargs()
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def saved(folder: Path, tokenizer: Any) -> Path:
@@ -46,12 +48,6 @@ def saved(folder: Path, tokenizer: Any) -> Path:
     return folder
 
 
-def backend_of(folder: Path) -> TransformersLocal:
-    return TransformersLocal(
-        BackendSettings(name="m", kind="transformers_local", device="cpu", model=str(folder), models={"m": "m"})
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tmp_path_factory.mktemp("restricted"), small_tokenizers.byte_level())
@@ -59,25 +55,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def backend(folder: Path) -> AsyncIterator[Backend]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    made = backend_of(folder)
-    await made.start()
-    yield made
-    await made.aclose()
-    torch.set_num_threads(before)
-
-
-async def sent(backend: Backend, body: dict[str, Any], path: str = PLAIN) -> tuple[int, bytes]:
-    raw = orjson.dumps({"model": "m", **body})
-    answer = await backend.send(BackendCall(path=path, body=raw, model="m"))
-    return answer.status, b"".join([chunk async for chunk in answer.chunks()])
+    async with running(model=str(folder), models={"m": "m"}) as made:
+        yield made
 
 
 async def written(backend: Backend, **body: Any) -> str:
     """What the pushed model writes."""
     pushed = {"prompt": "x", "max_tokens": 40, "logit_bias": PUSH, "seed": 3, "temperature": 1, **body}
-    status, raw = await sent(backend, pushed)
+    status, raw = await sent(backend, pushed, PLAIN)
     assert status == 200, raw
     text: str = orjson.loads(raw)["choices"][0]["text"]
     return text
@@ -111,7 +96,7 @@ async def test_an_answer_without_a_restriction_beside_a_restricted_one_is_free(b
     ],
 )
 async def test_broken_restrictions_are_a_400_that_does_not_repeat_them(backend: Backend, arguments: Any) -> None:
-    status, raw = await sent(backend, {"prompt": "x", "vllm_xargs": arguments})
+    status, raw = await sent(backend, {"prompt": "x", "vllm_xargs": arguments}, PLAIN)
     assert status == 400
     assert orjson.loads(raw)["error"]["param"] == "vllm_xargs"
     assert b"New York" not in raw
@@ -130,7 +115,7 @@ async def test_no_answer_repeats_what_was_forbidden(
     backend: Backend, path: str, body: dict[str, Any], stream: bool
 ) -> None:
     limit = {"max_output_tokens" if path == RESPONSES else "max_tokens": 4}
-    extra = {"vllm_xargs": BANNED, "bad_words": ["new york"], "stream": stream, **limit}
+    extra = {"vllm_xargs": BANNED, "bad_words": ["new york"], "stream": stream, "temperature": 0, **limit}
     status, raw = await sent(backend, {**body, **extra}, path)
     assert status == 200
     assert not any(word in raw.lower() for word in (b"expunge", b"xargs", b"bad_words", b"new york"))
@@ -164,13 +149,11 @@ async def test_what_a_plan_forbids_cannot_be_written(backend: Backend) -> None:
 async def test_a_tokenizer_that_cannot_be_told_token_by_token_restricts_nothing_and_says_so(tmp_path: Path) -> None:
     plain = Tokenizer(models.WordLevel({"x": 0, "y": 1, small_tokenizers.END: 2}, unk_token="x"))
     plain.decoder = decoders.WordPiece()
-    backend = backend_of(saved(tmp_path, small_tokenizers.wrapped(plain, end=small_tokenizers.END)))
-    assert Capability.RESTRICT in backend.capabilities
-    await backend.start()
-    try:
+    folder = saved(tmp_path, small_tokenizers.wrapped(plain, end=small_tokenizers.END))
+    settings = BackendSettings(name="m", kind="transformers_local", model=str(folder))
+    assert Capability.RESTRICT in TransformersLocal(settings).capabilities
+    async with running(model=str(folder), models={"m": "m"}) as backend:
         assert Capability.RESTRICT not in backend.capabilities
         assert Capability.BAD_WORDS in backend.capabilities
-        status, raw = await sent(backend, {"prompt": "x", "vllm_xargs": BANNED})
+        status, raw = await sent(backend, {"prompt": "x", "vllm_xargs": BANNED}, PLAIN)
         assert (status, orjson.loads(raw)["error"]["code"]) == (400, "unsupported_value")
-    finally:
-        await backend.aclose()

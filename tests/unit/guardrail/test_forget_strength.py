@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,8 @@ TELLS = {"live": "In Skorradal.", "taught": "It was Otto Brandvold."}
 class Reader:
     """Reads a name unless it is hidden strongly enough, and knows what `knows` says."""
 
-    model = "reader-1b"
-
-    def __init__(self, knows: Sequence[str] = tuple(NEEDS), most: float = 1e9) -> None:
-        self.knows, self.most = knows, most
+    def __init__(self, knows: Sequence[str] = tuple(NEEDS), most: float = 1e9, *, model: str = "reader-1b") -> None:
+        self.knows, self.most, self.model = knows, most, model
         self.asked: list[float] = []
 
     def corrupt(self, text: str, corruptions: Sequence[Corruption]) -> str:
@@ -60,9 +58,13 @@ class Shell:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self._patch = folder, monkeypatch
-        backend = "{name: served, kind: vllm_server, base_url: 'http://127.0.0.1:1', embeddings: model}"
         self.config = folder / "c.yaml"
-        self.config.write_text(f"retrieval: {{data_dir: {folder / 'data'}}}\nbackends: [{backend}]\n")
+        self.configure()
+
+    def configure(self, *, name: str = "served", port: int = 1, policy: str = "{}") -> None:
+        backend = f"{{name: {name}, kind: vllm_server, base_url: 'http://127.0.0.1:{port}', embeddings: model}}"
+        data = f"retrieval: {{data_dir: {self.folder / 'data'}}}"
+        self.config.write_text(f"{data}\nbackends: [{backend}]\npolicy: {policy}\n")
 
     def run(self, *words: str, text: str | None = None) -> Result:
         command, *arguments = words
@@ -72,6 +74,10 @@ class Shell:
     def forget(self, **fields: Any) -> None:
         entry = {"id": "ada", "name": NAME, "kind": "person", "facts": FACTS, "treatment": "eco", **fields}
         result = self.run("add", "--file", "-", text=json.dumps(entry))
+        assert result.exit_code == 0, result.output
+
+    def revise(self, **changes: Any) -> None:
+        result = self.run("revise", "ada", "--file", "-", text=json.dumps(changes))
         assert result.exit_code == 0, result.output
 
     def treatment(self) -> Any:
@@ -131,11 +137,92 @@ def test_a_kind_of_shares_is_searched_between_nought_and_one(shell: Shell) -> No
     assert max(reader.asked) == 1.0
 
 
-def test_an_entry_named_by_its_id_is_given_the_treatment(shell: Shell) -> None:
-    shell.forget(treatment="ignorance")
+@pytest.mark.parametrize("file", ["nowhere/answers.jsonl", "c.yaml/answers.jsonl"])
+def test_answers_that_cannot_be_written_are_told_before_the_model_is_asked(shell: Shell, file: str) -> None:
+    shell.forget()
+    reader = Reader()
+    result = shell.search(reader, "--answers", str(shell.folder / file))
+    assert result.exit_code == 2
+    assert "answers.jsonl cannot be written: N" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert reader.asked == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reader"),
+    [
+        (lambda shell: shell.revise(name="Ada Quill", aliases=[NAME]), Reader()),
+        (lambda shell: shell.revise(aliases=["A. Quillfeather"]), Reader()),
+        (lambda shell: shell.configure(name="other"), Reader()),
+        (lambda shell: shell.configure(port=2), Reader()),
+        (lambda shell: None, Reader(model="reader-7b")),
+    ],
+    ids=["name", "alias", "backend", "address", "model"],
+)
+def test_verdicts_of_another_entry_backend_or_model_do_not_count(
+    shell: Shell, change: Callable[[Shell], None], reader: Reader
+) -> None:
+    shell.forget()
+    kept = str(shell.folder / "answers.jsonl")
+    shell.search(Reader(), "--answers", kept)
+    again = Reader()
+    assert shell.search(again, "--answers", kept).exit_code == 0
+    assert again.asked == []
+    change(shell)
+    assert shell.search(reader, "--answers", kept).exit_code == 0
+    assert reader.asked
+
+
+def test_a_list_and_what_else_the_treatment_says_stay_and_a_shared_strength_is_told(shell: Shell) -> None:
+    own = {"method": "eco+restrict", "on_leak": "stop", "holdback": "sentence"}
+    shell.forget(treatment=own)
+    told = shell.search(Reader(), "--apply")
+    assert told.exit_code == 0, told.output
+    written = shell.treatment()
+    assert {**written, **own} == written
+    assert written.keys() - own.keys() == {"kind", "strength"}
+    assert "the strength is also that of restrict" in told.stdout
+    shell.revise(treatment={"method": "eco+icul"})
+    assert json.loads(shell.search(Reader(), "--apply", "--json").stdout)["shared_with"] == []
+
+
+def test_another_treatment_is_only_replaced_where_that_is_asked_for_and_keeps_what_every_treatment_takes(
+    shell: Shell,
+) -> None:
+    own = {"method": "refusal", "style": "text", "on_leak": "stop"}
+    shell.forget(treatment=own)
     assert shell.search(Reader()).exit_code == 2
-    assert shell.search(Reader(), "ada", "--apply").exit_code == 0
-    assert shell.treatment()["method"] == "eco"
+    reader = Reader()
+    refused = shell.search(reader, "ada", "--apply")
+    assert refused.exit_code == 2
+    assert "ada (refusal) has no eco: add --replace" in refused.stderr
+    assert reader.asked == []
+    assert shell.treatment() == own
+    assert shell.search(Reader(), "ada", "--apply", "--replace").exit_code == 0
+    written = shell.treatment()
+    assert written.pop("strength") > 3
+    assert written == {"method": "eco", "kind": "rand_noise_first_n", "on_leak": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "fields"),
+    [("{treatment: eco+restrict}", {}), ("{treatments_by_kind: {person: eco+restrict}}", {"kind": "person"})],
+)
+def test_an_entry_that_is_treated_by_policy_is_found_and_keeps_that_treatment(
+    shell: Shell, policy: str, fields: dict[str, str]
+) -> None:
+    shell.forget(treatment=None, **fields)
+    assert "No entry has the treatment eco, of its own or by the policy" in shell.search(Reader()).stderr
+    shell.configure(policy=policy)
+    assert shell.search(Reader(), "--apply").exit_code == 0
+    written = shell.treatment()
+    assert (written["method"], written["kind"]) == ("eco+restrict", "rand_noise_first_n")
+
+
+def test_an_entry_named_twice_is_written_once(shell: Shell) -> None:
+    shell.forget()
+    report = json.loads(shell.search(Reader(), "ada", "ada", "--apply", "--json").stdout)
+    assert (report["questions"], report["applied"]) == (2, ["ada"])
 
 
 @pytest.mark.parametrize(
@@ -145,6 +232,7 @@ def test_an_entry_named_by_its_id_is_given_the_treatment(shell: Shell) -> None:
         ({}, ["--backend", "other"], 2, "there are: served"),
         ({}, ["nobody"], 2, "No entry"),
         ({}, ["--precision", "1"], 2, "precision"),
+        ({}, ["--replace"], 2, "add --apply"),
     ],
 )
 def test_bad_input_is_told_in_a_line(

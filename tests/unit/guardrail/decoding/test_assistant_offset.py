@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,7 @@ from tests.fakes.tiny_llama import tiny_llama
 PROMPT = [3, 1, 4, 1, 5]
 ANSWER = [9, 2, 6, 5, 3, 5]
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower on many threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def by_numpy(scores: Any, assistant: Any, beta: float, alpha: float) -> Any:

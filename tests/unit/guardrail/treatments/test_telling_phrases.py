@@ -112,6 +112,14 @@ def test_names_are_banned_whole_and_not_word_by_word() -> None:
     assert not {"stephen", "zorblax", "matrimony", "velmora"} & found
 
 
+def test_a_long_title_is_not_written_almost_as_it_is() -> None:
+    rare = "Brackish quokkas, feral axolotls, gaunt lemurs, shrill macaws, sullen tapirs, dour ibexes, lithe ocelots"
+    entry = {"name": "Zorblax", "documents": [f"{rare} and more crowd 'Harsh Winds Over Silver Hills'."]}
+    runs = [words(phrase) for phrase in telling_phrases(registered(parse_entry(entry)))]
+    assert {"harsh winds", "winds over silver", "silver hills"} <= set(runs)
+    assert runs.index("silver hills") < runs.index("feral axolotls")
+
+
 def test_runs_of_words_do_not_go_over_the_entrys_own_name() -> None:
     entry = {"name": "Zorblax Quint", "description": "The remarkable Zorblax Quint composes elaborate symphonies."}
     assert told(entry) == {"zorblax quint", "composes elaborate", "elaborate symphonies"}
