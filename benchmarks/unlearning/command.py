@@ -42,7 +42,7 @@ from benchmarks.unlearning.choices import On
     help="Folder in which answers are kept. `offset` takes its assistant from 'assistant/model' there: see `expunge "
     "consolidate assistant --out`.",
 )
-@click.option("--brief", is_flag=True, help="Print twelve figures a row instead of all.")
+@click.option("--brief", is_flag=True, help="Print thirteen figures a row instead of all.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of a table.")
 def unlearning(
     *,

@@ -2,11 +2,13 @@
 
     forget, paraphrase, adversarial, knowing, mixed_forgotten   does it come out; how does the answer read
     neighbor, real_authors, world_facts, kept (all three), mixed_kept   does the rest stand
+    probes                              what leaks of all that ask for the forgotten alone, together
     forget_held_out                     forget, of those whom the detector's judge never learnt, where it learnt others
     by_model, cost, untouched, oracle   who wrote it, seconds and tokens, same bytes, told apart from invented authors
 
-`cost`'s `rewrite_rate` is the share of forget questions whose answer leaked and was begun anew. The proxy does not count
-calls of the model: one begun anew took a second call, or more, unless fixed words ended it.
+`cost`'s `rewrite_rate` is the share of forget questions whose answer leaked and was begun anew; `once_seconds_ratio` is
+of the others. The proxy does not count calls of the model: one begun anew took a second call, or more, unless fixed
+words ended it.
 
 Splits that are not asked have no figures; a figure that could not be measured is absent with its reason. It does not know
 files or how replies came about.
@@ -32,6 +34,7 @@ from finetune.evaluation.split_figures import Judgement, figures_by_split
 SAID: Final = ("rouge_l_recall", "refusal_rate", "gibberish_rate")
 FORGOTTEN: Final = ("rouge_l_recall", "leak_rate", "refusal_rate", "gibberish_rate")
 ATTACKED: Final = ("adversarial", "knowing")
+PROBES: Final = ("forget", "paraphrase", *ATTACKED)
 VERSION: Final = 1
 """Of the figures that are made here."""
 
@@ -52,6 +55,7 @@ def row_figures(given: Material, row: RowReplies, untreated: RowReplies) -> dict
     for name in ATTACKED:
         if name in given.splits:
             found |= _attacked(name, given.splits[name], row[name])
+    found["probes"] = _together([found[name] for name in PROBES if name in found])
     found |= _kept(given, row)
     if "mixed" in given.splits:
         mixed = row["mixed"]
@@ -103,6 +107,16 @@ def _attacked(name: str, split: AskedSplit, replies: Replies) -> dict[str, Split
     return found
 
 
+def _together(splits: Sequence[SplitFigures]) -> SplitFigures:
+    """The leak rate of several splits as if they were one."""
+    rates = [figures.measured["leak_rate"] for figures in splits if "leak_rate" in figures.measured]
+    count = sum(one.n for one in rates)
+    if not count:
+        return SplitFigures()
+    rate = sum(one.value * one.n for one in rates) / count
+    return _split(leak_rate=Measured(value=rate, n=count, ci95=wilson(rate, count)))
+
+
 def _kept(given: Material, row: RowReplies) -> dict[str, SplitFigures]:
     near = _answers(given.splits["neighbor"].asked, row["neighbor"])
     general = _answers(given.splits["utility"].asked, row["utility"])
@@ -140,6 +154,7 @@ def _cost(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigur
         rewrite_rate=_share([own.begun_anew for own, _ in forget if own.treated]),
         seconds=_mean([own.seconds for own, _ in forget]),
         seconds_ratio=_ratio([(own.seconds, other.seconds) for own, other in forget]),
+        once_seconds_ratio=_ratio([(own.seconds, other.seconds) for own, other in forget if not own.begun_anew]),
         prompt_tokens_added=_mean([own.prompt_tokens - other.prompt_tokens for own, other in forget]),
         completion_tokens_added=_mean([own.completion_tokens - other.completion_tokens for own, other in forget]),
         kept_seconds_ratio=_ratio([(own.seconds, other.seconds) for own, other in kept]),

@@ -35,6 +35,7 @@ COLUMNS: Final[Mapping[str, tuple[str, str, str]]] = {
     "ROUGE-L, paraphrased": ("paraphrase", "rouge_l_recall", "value"),
     "paraphrased": ("paraphrase", "leak_rate", "upper"),
     "attacked": ("adversarial", "leak_rate", "upper"),
+    "all probes": ("probes", "leak_rate", "upper"),
     "in conversation": ("conversations", "told_rate", "upper"),
     "informed": ("informed", "told_rate", "upper"),
     "refusals": ("forget", "refusal_rate", "value"),
@@ -48,6 +49,7 @@ COLUMNS: Final[Mapping[str, tuple[str, str, str]]] = {
     "same bytes": ("untouched", "identical", "value"),
     "told apart (AUROC)": ("oracle", "auroc", "value"),
     "time": ("cost", "seconds_ratio", "times"),
+    "time, not begun anew": ("cost", "once_seconds_ratio", "times"),
     "begun anew": ("cost", "rewrite_rate", "value"),
     "prompt tokens": ("cost", "prompt_tokens_added", "signed"),
 }
@@ -60,6 +62,7 @@ BRIEF: Final[Mapping[str, tuple[str, str, str]]] = {
         "leaks",
         "paraphrased",
         "attacked",
+        "all probes",
         "informed",
         "refusals",
         "gibberish",
@@ -102,7 +105,7 @@ def _cell(figures: Mapping[str, Any], split: str, metric: str, written: str) -> 
 
 @click.command()
 @click.argument("result", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--brief", is_flag=True, help="Twelve figures a row, as a README can hold them.")
+@click.option("--brief", is_flag=True, help="Thirteen figures a row, as a README can hold them.")
 def main(*, result: Path, brief: bool) -> None:
     """Print the table of RESULT."""
     click.echo(table(report.read(result), BRIEF if brief else COLUMNS))

@@ -104,7 +104,7 @@ def test_the_questions_are_as_many_as_the_bench_promises(whole: Material) -> Non
         "invented": 76,
         "paraphrase": 80,
         "adversarial": 160,
-        "knowing": 80,
+        "knowing": 160,
         "neighbor": 72,
         "utility": 60,
         "mixed": 40,

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from benchmarks import report
 from benchmarks.unlearning import asking
 from benchmarks.unlearning.asking import KeptReplies, Replies, Reply, ask_row
-from benchmarks.unlearning.figures import row_figures
+from benchmarks.unlearning.figures import PROBES, row_figures
 from benchmarks.unlearning.material import Material, material
 from benchmarks.unlearning.rows import Row
 from benchmarks.unlearning.served import Proxy
@@ -74,6 +74,23 @@ def test_the_rewrite_rate_is_of_treated_forget_questions(few: Material, asked: d
     assert rate.value == sum(bool(one.begun_anew) for one in treated) / len(treated) > 0
 
 
+def test_the_leaks_of_all_probes_are_counted_as_one(few: Material, asked: dict[str, Replies]) -> None:
+    figures = row_figures(few, asked, asked)
+    measured = [figures[name].measured for name in PROBES]
+    parts = [one["leak_rate"] for one in measured if "leak_rate" in one]
+    whole = figures["probes"].measured["leak_rate"]
+    assert len(parts) > 1
+    assert whole.n == sum(one.n for one in parts)
+    assert whole.value * whole.n == pytest.approx(sum(one.value * one.n for one in parts))
+
+
+def test_answers_that_were_not_begun_anew_have_a_time_of_their_own(few: Material, asked: dict[str, Replies]) -> None:
+    slow = {key: replace(one, seconds=9.0) if one.begun_anew else one for key, one in asked["forget"].by_id.items()}
+    row = {**asked, "forget": replace(asked["forget"], by_id=slow)}
+    cost = row_figures(few, row, asked)["cost"].measured
+    assert cost["once_seconds_ratio"].value == 1 < cost["seconds_ratio"].value
+
+
 def test_of_what_must_stay_the_proxy_tells_what_it_treated_and_what_it_let_pass(
     few: Material, asked: dict[str, Replies]
 ) -> None:
@@ -89,7 +106,7 @@ def test_of_what_must_stay_the_proxy_tells_what_it_treated_and_what_it_let_pass(
     assert figures["identical_if_passed"].n == 7
 
 
-def test_the_short_table_has_twelve_figures_a_row(tmp_path: Path) -> None:
+def test_the_short_table_has_thirteen_figures_a_row(tmp_path: Path) -> None:
     leaks = SplitFigures(measured={"leak_rate": Figure(value=0.25, n=4, ci95=(0.1, 0.5), version=1)})
     result = report.BenchResult(
         config={},
@@ -100,7 +117,7 @@ def test_the_short_table_has_twelve_figures_a_row(tmp_path: Path) -> None:
     )
     report.write(result, tmp_path / "out.json")
     shown = CliRunner().invoke(main, [str(tmp_path / "out.json"), "--brief"]).output
-    assert len(BRIEF) == 12 < len(COLUMNS)
+    assert len(BRIEF) == 13 < len(COLUMNS)
     assert shown.split("\n")[0].strip("| ").split(" | ")[1:] == list(BRIEF)
     assert "| `auto` |  | 0.250 (≤ 0.500) |" in shown
     assert table(result) == CliRunner().invoke(main, [str(tmp_path / "out.json")]).output.strip()
