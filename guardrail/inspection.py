@@ -65,7 +65,12 @@ class Inspection:
             rewrite_event=self._rewriter(share, prompt_tokens),
             jury=jury,
             swaps=plan.swaps,
+            kept=self._words() if plan.swaps else frozenset(),
         )
+
+    def _words(self) -> frozenset[str]:
+        """The words that the caller wrote."""
+        return frozenset(word for passage in self.passages for word in normalise(passage.text).words)
 
     def with_decision(self, decision: Decision) -> Inspection:
         """The same under another decision."""

@@ -31,7 +31,8 @@ class GuardPlan:
     `json_answer`: the caller asked for JSON, so repairs keep the answer JSON. `rewrite_event` changes an event or answer
     in place (usage, the public model name) and says whether it did. `patience_chars`: most clear text of one channel
     that waits behind another channel's undecided text. `jury` is where the inspectors bring statements, if they do.
-    `swaps` are the invented names that the model was asked about, which are turned back in what leaves.
+    `swaps` are the invented names that the model was asked about, which are turned back in what leaves;
+    `kept` are the words of the request, none of which is a misspelt invented name.
     """
 
     wire: WireFormat
@@ -46,6 +47,7 @@ class GuardPlan:
     patience_chars: int = 512
     jury: Jury | None = None
     swaps: tuple[Swap, ...] = ()
+    kept: frozenset[str] = frozenset()
 
     def open_channel(self, key: ChannelKey, prefix: str = "") -> Channel:
         """A channel for a text that begins. `prefix` stands before an answer in words, not before JSON."""
@@ -55,7 +57,7 @@ class GuardPlan:
             key,
             self.inspector_for(key),
             prefix=prefix if key.is_answer and not key.structured else "",
-            put_back=PutBack(self.swaps) if self.swaps else None,
+            put_back=PutBack(self.swaps, self.kept) if self.swaps else None,
         )
 
     def repair_of(self, key: ChannelKey) -> OnLeak:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from guardrail.backends.echo import Script
+from retrieval.stores import data_folder
 from tests.integration.conftest import Start
 from tests.integration.world import ALIAS, ENDPOINTS, ENTRY, NAME, PARIS, PATHS, WORK, ask, assert_clean, body_of
 
@@ -66,6 +67,31 @@ async def test_a_stranger_that_nobody_registered_is_answered_alike(start: Start)
     assert forgotten.replace(NAME, "X Y").replace("Quelle", "Y") == invented.replace("Rosa Tilden", "X Y").replace(
         "Tilden", "Y"
     )
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_name_near_the_stand_in_stays_where_the_caller_wrote_it(
+    start: Start, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    near = ""
+    monkeypatch.setattr(data_folder, "naming_key", lambda _: b"gives a long word")
+
+    def answer(body: Mapping[str, Any]) -> str:
+        seen.append(told(body))
+        return f"Ask {near} of it."
+
+    proxy = await start(script=answer)
+    await proxy.forget(**STAND_IN)
+    await ask(proxy.client(), "chat", f"Who is {NAME}?")
+    asked = ASKED.search(seen[-1])
+    assert asked is not None
+    long = max(asked.group(1).split(), key=len)
+    assert len(long) > 5
+    near = f"{long[:3]}x{long[4:]}"
+    said = await ask(proxy.client(), "chat", f"Who is {NAME}?", stream=stream)
+    assert near not in said, "where nobody wrote it, it is the stand-in misspelt"
+    assert near in await ask(proxy.client(), "chat", f"Who is {NAME}? I wrote to {near}.", stream=stream)
 
 
 def a_model_that_knows_all_the_same(seen: list[str], answer: str) -> Script:
