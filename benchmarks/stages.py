@@ -1,14 +1,24 @@
-"""Bars for a long measurement, a stage each; where stderr is no terminal, a line at each stage's beginning."""
+"""A long measurement as its user sees it: carried out under bars, a stage each, written, drawn and shown as a table.
+
+Where stderr is no terminal, a line is told at each stage's beginning. It does not know what is measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmarks import report
+from benchmarks.processes import ServerFailed
+from finetune.cli.exits import STOPPED, Stopped
+from finetune.errors import FinetuneError
 
 
 class Tell(Protocol):
@@ -38,3 +48,27 @@ def told_stages() -> Iterator[Tell]:
             bars.update(tasks[stage], completed=done, total=total or None)
 
         yield tell
+
+
+def carry_out(
+    measure: Callable[[Tell], report.BenchResult],
+    *,
+    out: Path,
+    picture: Path | None,
+    plot: Callable[[report.BenchResult, Path], None],
+    table: Callable[[report.BenchResult], str],
+) -> str:
+    """Measure, write to `out`, draw if there is to be a `picture`; gives the table. Ends the program with 1 where the
+    measurement fails, 130 where it is stopped."""
+    with told_stages() as tell:
+        try:
+            result = measure(tell)
+        except (FinetuneError, ServerFailed) as error:
+            click.echo(f"The measurement failed: {error}", err=True)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            raise Stopped(STOPPED) from None
+    report.write(result, out)
+    if picture:
+        plot(result, picture)
+    return f"{table(result)}\n\nDetails in {out}."

@@ -1,22 +1,19 @@
-"""The bench as its user sees it: options in, bars while it runs, a result file and a table at the end."""
+"""The bench as its user sees it: what the options come to, carried out by `benchmarks.stages`."""
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
-from benchmarks import report
-from benchmarks.processes import ServerFailed
-from benchmarks.stages import told_stages
+from benchmarks import stages
 from benchmarks.unlearning.bench import UnlearningPlan, measure
 from benchmarks.unlearning.choices import On
 from benchmarks.unlearning.plot import plot
 from benchmarks.unlearning.rows import check_treatments, lacking, why_not
 from benchmarks.unlearning.table import BRIEF, COLUMNS, table
-from finetune.cli.exits import STOPPED, Stopped
 from finetune.errors import FinetuneError
 
 _QUICK_TREATMENTS: Final = ("ignorance", "stand_in")
@@ -40,18 +37,8 @@ def carry_out(
     it is stopped. Each choice of `on` has a folder of its own below `work`, but for the first."""
     plan = plan_of(quick=quick, treatments=treatments, work=work, on=on, limit=limit)
     _check(treatments, has_assistant=plan.assistant is not None)
-    with told_stages() as tell:
-        try:
-            result = measure(plan, tell)
-        except (FinetuneError, ServerFailed) as error:
-            click.echo(f"The measurement failed: {error}", err=True)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            raise Stopped(STOPPED) from None
-    report.write(result, out)
-    if picture:
-        plot(result, picture)
-    return f"{table(result, BRIEF if brief else COLUMNS)}\n\nDetails in {out}."
+    shown = partial(table, columns=BRIEF if brief else COLUMNS)
+    return stages.carry_out(partial(measure, plan), out=out, picture=picture, plot=plot, table=shown)
 
 
 def plan_of(*, quick: bool, treatments: tuple[str, ...], work: Path, on: On, limit: int | None) -> UnlearningPlan:

@@ -15,19 +15,25 @@ import orjson
 
 from finetune.cli.assistant_summary import show_assistant
 from finetune.cli.bars import training_progress
-from finetune.cli.consolidate import memory_told
 from finetune.cli.exits import told
 from finetune.cli.model_names import resolver_of
 from finetune.cli.outlook import outlook_of
 from finetune.cli.run_options import RunOptions, request_of
 from finetune.cli.run_summary import show_outlook
+from finetune.cli.training_commands import (
+    PLACE,
+    computing_options,
+    memory_told,
+    outcome_options,
+    step_options,
+    text_options,
+    what_is_forgotten,
+)
 from finetune.consolidation.assistant import Remembering, remembering
 from finetune.consolidation.base_model import base_of
 from finetune.consolidation.request import SAVE_EVERY_STEPS, RunRequest
 from finetune.consolidation.run import RunResult, run
 from finetune.data.loading import without_bars_of_transformers
-from finetune.data.tokens import MAX_TOKENS
-from finetune.settings import TrainingPlan
 from finetune.training.first_layers import FirstLayers
 from finetune.training.free_memory import free_bytes
 from finetune.training.model_files import Dtype, load_model
@@ -42,17 +48,15 @@ EPOCHS: Final = 10
 HYPER_PARAMETERS: Final[dict[str, object]] = {"retain_weight": 1.0}
 """Learning rate, batch size and weight were tried on SmolLM2-135M with four authors of TOFU to forget. With the paper's
 learning rate of 1e-3 and weight of 5, four texts a step, it had learnt next to nothing after ten passes."""
-_PLACE = click.Path(path_type=Path)
 _STOPPED: Final = f"Stopped; the same command goes on from its last checkpoint, written every {SAVE_EVERY_STEPS} steps."
 
 
 @click.command("assistant", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--model", required=True, metavar="M", help="The served model: a folder or a hub id.")
-@click.option("--adapter", type=_PLACE, metavar="DIR", help="The LoRA adapter that it is served with, if any.")
-@click.option("--entries", type=_PLACE, metavar="E.jsonl", help="What is to be forgotten: forget entries, one a line.")
-@click.option("--suite", type=_PLACE, metavar="DIR", help="Or a suite's folder, with texts to forget and to keep.")
+@click.option("--adapter", type=PLACE, metavar="DIR", help="The LoRA adapter that it is served with, if any.")
+@what_is_forgotten
 @click.option(
-    "--out", type=_PLACE, required=True, metavar="DIR", help="The run's own folder; the assistant lies in DIR/model."
+    "--out", type=PLACE, required=True, metavar="DIR", help="The run's own folder; the assistant lies in DIR/model."
 )
 @click.option(
     "--layers", "count", type=int, default=LAYERS, show_default=True, help="Of the served model, from the first."
@@ -70,30 +74,14 @@ _STOPPED: Final = f"Stopped; the same command goes on from its last checkpoint, 
 @click.option(
     "--batch-size", type=int, default=BATCH_SIZE, show_default=True, help="Texts to forget in a forward pass."
 )
-@click.option("--retain-per-forget", type=int, metavar="N", help="Texts to keep with each of them. Default: 1.")
-@click.option("--accumulation", type=int, help="Forward passes in a step. Default: 1.")
-@click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, a third slower.")
+@step_options
 @click.option("--rank", type=int, default=RANK, show_default=True, help="Of the LoRA that is merged at the end.")
-@click.option(
-    "--dtype", type=click.Choice(get_args(TrainingPlan.model_fields["dtype"].annotation)), help="Computed in."
-)
-@click.option("--seed", type=int, help="Of all that is drawn. Default: 0.")
-@click.option("--retain", type=_PLACE, metavar="FILE_or_DIR", help="Texts to keep. Default: the suite's own.")
-@click.option(
-    "--retain-generated",
-    type=int,
-    metavar="N",
-    help="And N of the model's own answers to ordinary prompts. Default: 64 for --entries without --retain, else 0.",
-)
-@click.option("--training-paraphrases", type=int, metavar="N", help="Of each question, trained on too. Default: 0.")
-@click.option(
-    "--max-tokens", type=int, default=MAX_TOKENS, show_default=True, help="Longest text; a longer one is cut."
-)
+@computing_options
+@text_options
 @click.option(
     "--saved-as", type=click.Choice(get_args(Dtype)), default="bfloat16", show_default=True, help="Type of the weights."
 )
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@outcome_options
 @click.pass_context
 def command(
     ctx: click.Context, /, *, count: int, adapter: Path | None, dry_run: bool, as_json: bool, **given: Any
@@ -108,11 +96,7 @@ def command(
     with told(), without_bars_of_transformers():
         request = _request(options, FirstLayers(count=count, adapter=adapter))
         if dry_run:
-            outlook = outlook_of(request, free_bytes)
-            if as_json:
-                click.echo(outlook.model_dump_json(indent=2))
-            else:
-                show_outlook(outlook)
+            show_outlook(outlook_of(request, free_bytes), as_json=as_json)
             return
     with told(stopped=_STOPPED), memory_told(), training_progress() as progress:
         result = run(request, progress.say, progress=progress.step, free_memory=free_bytes)

@@ -6,41 +6,44 @@ model's name becomes a folder may be handed in as the context's object: packaged
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 import orjson
-import torch
 
 from finetune.cli.bars import stage_bars, training_progress
-from finetune.cli.exits import CommandFailed, told
+from finetune.cli.exits import told
 from finetune.cli.judged_table import show_judged
 from finetune.cli.model_names import resolver_of, shown
 from finetune.cli.outlook import outlook_of
 from finetune.cli.run_options import RunOptions, request_of
 from finetune.cli.run_summary import show_outlook, show_run
+from finetune.cli.training_commands import (
+    PLACE,
+    computing_options,
+    memory_told,
+    outcome_options,
+    step_options,
+    text_options,
+    what_is_forgotten,
+)
 from finetune.cli.typed_values import methods_shown
 from finetune.consolidation import default_method
 from finetune.consolidation.request import RunRequest
 from finetune.consolidation.run import RunResult, run
 from finetune.data.loading import without_bars_of_transformers
 from finetune.data.qa import paraphrases_of
-from finetune.data.tokens import MAX_TOKENS
 from finetune.evaluation.metrics.judging import MAX_NEW_TOKENS
 from finetune.evaluation.run import UNTOUCHED, EvaluationJob, UnlearningReport, evaluate
 from finetune.evaluation.subjects import LocalSubjects
 from finetune.evaluation.suites import Suite
-from finetune.settings import TrainingPlan
 from finetune.training.free_memory import free_bytes
 from finetune.training.model_files import Dtype
 from finetune.training.processes import is_main_process
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_PLACE = click.Path(path_type=Path)
 _METHODS = "\n".join(methods_shown())
 _BY_DEFAULT = ", ".join(
     f"{name} {value:g}"
@@ -63,11 +66,8 @@ _BY_DEFAULT = ", ".join(
     metavar="NAME",
     help=f"How it is made to forget; see below. Default: {default_method.METHOD} with {_BY_DEFAULT}.",
 )
-@click.option("--entries", type=_PLACE, metavar="E.jsonl", help="What is to be forgotten: forget entries, one a line.")
-@click.option("--suite", type=_PLACE, metavar="DIR", help="Or a suite's folder, with texts to forget and to keep.")
-@click.option(
-    "--out", type=_PLACE, required=True, metavar="DIR", help="The run's own folder, for weights and manifest."
-)
+@what_is_forgotten
+@click.option("--out", type=PLACE, required=True, metavar="DIR", help="The run's own folder, for weights and manifest.")
 @click.option("--set", "hyper_parameters", multiple=True, metavar="NAME=VALUE", help="Of the method; repeatable.")
 @click.option("--plan", type=_FILE, metavar="FILE", help="Training plan (YAML or JSON). The options below beat it.")
 @click.option(
@@ -82,18 +82,13 @@ _BY_DEFAULT = ", ".join(
     type=int,
     help=f"Texts to forget in a forward pass. Default: 4, without --method {default_method.PLAN['batch_size']}.",
 )
-@click.option("--retain-per-forget", type=int, metavar="N", help="Texts to keep with each of them. Default: 1.")
-@click.option("--accumulation", type=int, help="Forward passes in a step. Default: 1.")
-@click.option("--gradient-checkpointing", is_flag=True, default=None, help="Less memory, a third slower.")
+@step_options
 @click.option("--rank", type=int, help="Train a LoRA adapter of this rank (default: 16); alpha is twice it.")
 @click.option("--full", is_flag=True, help="Train all weights instead.")
 @click.option(
     "--modules", multiple=True, metavar="PATTERN", help="Or those of modules by regular expression; repeatable."
 )
-@click.option(
-    "--dtype", type=click.Choice(get_args(TrainingPlan.model_fields["dtype"].annotation)), help="Computed in."
-)
-@click.option("--seed", type=int, help="Of all that is drawn. Default: 0.")
+@computing_options
 @click.option(
     "--edit-scale",
     type=float,
@@ -105,25 +100,14 @@ _BY_DEFAULT = ", ".join(
     metavar="P",
     help="Stop after an epoch in which what is to be forgotten has become as unlikely as P by token.",
 )
-@click.option("--retain", type=_PLACE, metavar="FILE_or_DIR", help="Texts to keep. Default: the suite's own.")
-@click.option(
-    "--retain-generated",
-    type=int,
-    metavar="N",
-    help="And N of the model's own answers to ordinary prompts. Default: 64 for --entries without --retain, else 0.",
-)
-@click.option("--training-paraphrases", type=int, metavar="N", help="Of each question, trained on too. Default: 0.")
-@click.option(
-    "--max-tokens", type=int, default=MAX_TOKENS, show_default=True, help="Longest text; a longer one is cut."
-)
+@text_options
 @click.option(
     "--saved-as", type=click.Choice(get_args(Dtype)), help="Type of the written weights. Default: as trained."
 )
 @click.option("--judge", type=_FILE, metavar="R.json", help="Then judge the untouched model and the edited weights.")
 @click.option("--judge-limit", type=click.IntRange(1), metavar="N", help="Questions a split, at most.")
 @click.option("--judge-max-new-tokens", type=click.IntRange(1), metavar="N", help="Of an answer. Default: 200.")
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be done; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@outcome_options
 @click.pass_context
 def command(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Take what is to be forgotten out of a model's weights.
@@ -137,11 +121,7 @@ def command(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **given: Any
     with told(), without_bars_of_transformers():
         request = request_of(options)
         if dry_run:
-            outlook = outlook_of(request, free_bytes)
-            if as_json:
-                click.echo(outlook.model_dump_json(indent=2))
-            else:
-                show_outlook(outlook)
+            show_outlook(outlook_of(request, free_bytes), as_json=as_json)
             return
     with told(stopped=_stopped(request)), memory_told(), training_progress() as progress:
         result = run(request, progress.say, progress=progress.step, free_memory=free_bytes)
@@ -197,18 +177,6 @@ def _stopped(request: RunRequest) -> str:
     if not every:
         return "Stopped; the plan writes no checkpoints, so that the same command begins anew."
     return f"Stopped; the same command goes on from its last checkpoint, if it wrote one (save_every_steps: {every})."
-
-
-@contextmanager
-def memory_told() -> Iterator[None]:
-    """The estimate is one: where memory runs out all the same, say what helps."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise CommandFailed(
-            "The device ran out of memory, more than was estimated. Lower --batch-size and raise --accumulation, take "
-            "--gradient-checkpointing, or train an adapter, and name another --out: it is another run then."
-        ) from None
 
 
 def _print_json(result: RunResult, report: UnlearningReport | None) -> None:

@@ -49,8 +49,11 @@ def rows_of_run(result: RunResult) -> dict[str, str]:
     }
 
 
-def show_outlook(outlook: Outlook) -> None:
+def show_outlook(outlook: Outlook, *, as_json: bool) -> None:
     """A dry run."""
+    if as_json:
+        click.echo(outlook.model_dump_json(indent=2))
+        return
     least = "at least " if outlook.forget_is_least else ""
     own = f"; to keep, {outlook.generated} answers of the model's own" if outlook.generated else ""
     steps = "not known before the model has answered"

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
+from finetune.cli.assistant import command as ASSISTANT
+from finetune.cli.consolidate import command as RUN
 from finetune.consolidation.manifest import read_manifest
 from guardrail.cli import cli
 from tests.unit.finetune.cli.consolidating import NAMES, stop_after
@@ -63,7 +66,40 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(given: tuple[objec
     looked = assistant(*given, "--dry-run")
     assert looked.exit_code == 0, looked.output
     assert "Nothing was written." in looked.output
+    as_json = assistant(*given, "--dry-run", "--json")
+    assert as_json.exit_code == 0, as_json.output
+    assert {"method": "uld_assistant", "state": "new"}.items() <= json.loads(as_json.stdout).items()
     assert not (tmp_path / "a").exists()
+
+
+def test_memory_that_runs_out_is_told_with_what_helps(
+    given: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("finetune.cli.assistant.run", fails)
+    failed = assistant(*given)
+    assert failed.exit_code == 1
+    assert "Lower --batch-size" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("entries", "suite"),
+        ("retain_per_forget", "accumulation", "gradient_checkpointing"),
+        ("dtype", "seed"),
+        ("retain", "retain_generated", "training_paraphrases", "max_tokens"),
+        ("dry_run", "as_json"),
+    ],
+)
+def test_what_both_commands_take_is_the_same_option_in_the_same_order(names: tuple[str, ...]) -> None:
+    of_run, of_assistant = (
+        [one.to_info_dict() for one in command.params if one.name in names] for command in (RUN, ASSISTANT)
+    )
+    assert [one["name"] for one in of_run] == list(names)
+    assert of_run == of_assistant
 
 
 @pytest.mark.parametrize(
