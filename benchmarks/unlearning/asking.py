@@ -1,7 +1,8 @@
 """Puts questions to the running proxy and keeps what an ordinary caller sees: text, finish reason, usage, seconds.
 
-Questions of the splits that are timed are asked one at a time, those of the others eight at a time; of the former the
-proxy's counts tell for each by itself whether it was treated and begun anew. Answers are kept by row and split in the work
+Questions of the splits that are timed are asked one at a time, those of the others sixteen at a time; of the former the
+proxy's counts tell for each by itself whether it was treated and begun anew. Of rows that are not looked at closely only
+what is to be forgotten is timed. Answers are kept by row and split in the work
 folder, under a hash of all that decides them, the product's code included. It does not judge.
 """
 
@@ -29,7 +30,7 @@ from finetune.data.whole_files import content_sha256, file_sha256, write_whole
 from finetune.evaluation.metrics.evidence import Asked
 from finetune.evaluation.subjects import folder_sha256
 
-ASKED: Final[tuple[tuple[tuple[str, ...], int], ...]] = (
+CLOSE: Final[tuple[tuple[tuple[str, ...], int], ...]] = (
     (("forget", "invented"), 1),
     (("neighbor",), 1),
     (("utility",), 1),
@@ -40,6 +41,12 @@ ASKED: Final[tuple[tuple[tuple[str, ...], int], ...]] = (
 )
 """Splits and how many of their questions are asked at a time. Those that stand together take turns, so that a machine that
 slows down slows both; one at a time, answers are the same to the last byte and the times are their own."""
+
+PLAIN: Final[tuple[tuple[tuple[str, ...], int], ...]] = (
+    (("forget",), 1),
+    *(((split,), AT_ONCE) for split in ("neighbor", "utility", "paraphrase", "adversarial", "knowing", "mixed")),
+)
+"""The same of rows that are not looked at closely."""
 
 _IN_TURN: Final = 4
 _TRIES: Final = 3
@@ -90,7 +97,7 @@ class KeptReplies:
         ]
         decided = [asked, list(given.entries), weights, given.max_new_tokens, content_sha256(code)]
         self._folder = work / "replies" / content_sha256(decided)[:16]
-        self._splits = tuple(split for splits, _ in asked_of(given) for split in splits)
+        self._given = given
         self._assistant = folder_sha256(assistant)[:8] if assistant else ""
 
     def find(self, row: Row, split: str) -> Replies | None:
@@ -110,28 +117,32 @@ class KeptReplies:
 
     def lacks(self, row: Row) -> bool:
         """Whether something of the row is still to be asked."""
-        return any(not self._path(row, split).exists() for split in self._splits)
+        return any(not self._path(row, split).exists() for split in self._splits(row))
 
     def all_of(self, row: Row) -> dict[str, Replies]:
         """What was kept, by split."""
-        found = {split: self.find(row, split) for split in self._splits}
+        found = {split: self.find(row, split) for split in self._splits(row)}
         return {split: replies for split, replies in found.items() if replies is not None}
+
+    def _splits(self, row: Row) -> tuple[str, ...]:
+        return tuple(split for splits, _ in asked_of(self._given, row) for split in splits)
 
     def _path(self, row: Row, split: str) -> Path:
         by = f"-{self._assistant}" if row.needs_assistant else ""
         return self._folder / f"{row.label}{by}" / f"{split}.json"
 
 
-def asked_of(given: Material) -> tuple[tuple[tuple[str, ...], int], ...]:
-    """`ASKED`, as far as there is something to ask."""
-    there = [(tuple(split for split in splits if split in given.splits), at_once) for splits, at_once in ASKED]
+def asked_of(given: Material, row: Row) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """What a row is asked, as far as there is something to ask."""
+    asked = CLOSE if row.is_close else PLAIN
+    there = [(tuple(split for split in splits if split in given.splits), at_once) for splits, at_once in asked]
     return tuple((splits, at_once) for splits, at_once in there if splits)
 
 
 def ask_row(proxy: Proxy, row: Row, given: Material, kept: KeptReplies, tell: Tell) -> None:
     """Ask what is not kept yet. Raises `ServerFailed`."""
     prompt = icu_prompt(given.names) if row.has_prompt else ""
-    for splits, at_once in asked_of(given):
+    for splits, at_once in asked_of(given, row):
         if any(kept.find(row, split) is None for split in splits):
             asked = {split: given.splits[split].asked for split in splits}
             stage = f"{row.label}: {' and '.join(splits)}"

@@ -35,6 +35,7 @@ SAID: Final = ("rouge_l_recall", "refusal_rate", "gibberish_rate")
 FORGOTTEN: Final = ("rouge_l_recall", "leak_rate", "refusal_rate", "gibberish_rate")
 ATTACKED: Final = ("adversarial", "knowing")
 PROBES: Final = ("forget", "paraphrase", *ATTACKED)
+_NOT_ALONE: Final = "What must stay was not asked one question at a time."
 VERSION: Final = 1
 """Of the figures that are made here."""
 
@@ -64,7 +65,7 @@ def row_figures(given: Material, row: RowReplies, untreated: RowReplies) -> dict
     found["by_model"] = _by_model(row)
     found["cost"] = _cost(given, row, untreated)
     found["untouched"] = _untouched(given, row, untreated)
-    if "invented" in given.splits:
+    if "invented" in row:
         found["oracle"] = _split(auroc=_oracle(given, row, untreated))
     return found
 
@@ -147,7 +148,7 @@ def _by_model(row: RowReplies) -> SplitFigures:
 def _cost(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigures:
     """Of forget questions and of those that are none of the treatment's business ("kept"), one at a time."""
     forget = _paired(("forget",), given, row, untreated)
-    kept = _paired(("neighbor", "utility"), given, row, untreated)
+    kept = _paired(("neighbor", "utility"), given, row, untreated) if _is_close(row) else []
     answered = [one for replies in row.values() for one in replies.by_id.values()]
     refused = sum(one.text is None for one in answered)
     return _split(
@@ -166,6 +167,9 @@ def _cost(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigur
 def _untouched(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigures:
     """How many of the questions that must stay get the same text as without treatment: of all, and of those that the proxy
     let pass; how many it treated all the same."""
+    if not _is_close(row):
+        absent = Absent(reason=_NOT_ALONE)
+        return _split(identical=absent, identical_if_passed=absent, treated=absent)
     asked = [one for split in ("neighbor", "utility") for one in given.splits[split].asked]
     pairs = _paired(("neighbor", "utility"), given, row, untreated)
     same = [own.text == other.text and own.finish == other.finish for own, other in pairs]
@@ -176,6 +180,11 @@ def _untouched(given: Material, row: RowReplies, untreated: RowReplies) -> Split
         identical_if_passed=rate_of(answers, passed, lacking="an answer that was let pass"),
         treated=rate_of(answers, [own.treated for own, _ in pairs], lacking="the proxy's counts"),
     )
+
+
+def _is_close(row: RowReplies) -> bool:
+    """True if what must stay was asked one question at a time."""
+    return all(one.treated is not None for one in row["neighbor"].by_id.values())
 
 
 def _oracle(given: Material, row: RowReplies, untreated: RowReplies) -> Outcome:

@@ -33,7 +33,7 @@ from finetune.evaluation.suites.tofu import PER_AUTHOR
 SEED: Final = 0
 MAX_NEW_TOKENS: Final = 100
 ADVERSARIAL: Final = 160
-KNOWING: Final = 160
+KNOWING: Final = 120
 _OF_AUTHOR: Final = 2
 _OF_GROUP: Final = 30
 _PAIRS: Final = 20

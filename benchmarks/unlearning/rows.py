@@ -7,6 +7,8 @@
     retain_model   the model that never knew, nothing registered
     untrained      the packaged model without an adapter: it never knew either
 
+`none`, `icu_prompt`, `ignorance` and `auto` are looked at closely (`Row.is_close`).
+
 All are asked about TOFU's forgotten `authors`, which the treatments were developed on. Two other choices show whether what
 was chosen there holds elsewhere, with `none`, `ignorance`, `auto` and the treatments that the user names:
 
@@ -20,7 +22,7 @@ Knows names and what each needs, not how a proxy is asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from benchmarks.unlearning.choices import KNOWS, On, Served
@@ -48,12 +50,17 @@ _ALWAYS: Final = ("ignorance", CHOOSES)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """`method`: the treatment that the entries name; None: nothing is registered. `has_prompt`: ICU's words go along."""
+    """`method`: the treatment that the entries name; None: nothing is registered. `has_prompt`: ICU's words go along.
+
+    `is_close`: also asked about invented authors, and what must stay one question at a time: only so can it be told whether
+    answers are the same to the last byte, and what they cost who asks for something else. It takes twice as long.
+    """
 
     label: str
     model: Served = "target"
     method: str | None = None
     has_prompt: bool = False
+    is_close: bool = False
 
     @property
     def needs_assistant(self) -> bool:
@@ -61,7 +68,7 @@ class Row:
         return self.method is not None and OFFSET in parts_of(self.method)
 
 
-NONE: Final = Row(label=UNTOUCHED)
+NONE: Final = Row(label=UNTOUCHED, is_close=True)
 
 
 def icu_prompt(names: Sequence[str]) -> str:
@@ -118,12 +125,16 @@ def rows_of(methods: Sequence[str], on: On = "authors") -> tuple[Row, ...]:
     check_treatments(methods)
     knows = KNOWS[on]
     chosen = methods if on == "authors" else (*_ALWAYS, *methods)
-    treated = [Row(label=one, model=knows, method=one) for one in dict.fromkeys(chosen) if one != CONTROL]
-    none = Row(label=UNTOUCHED, model=knows)
+    treated = [
+        Row(label=one, model=knows, method=one, is_close=one in _ALWAYS)
+        for one in dict.fromkeys(chosen)
+        if one != CONTROL
+    ]
+    none = replace(NONE, model=knows)
     canned = Row(label=CANNED, model=knows, method=CONTROL)
     if on == "people":
         return (none, *treated, canned)
     if on == "other-authors":
         controls = [canned] if CONTROL in methods else []
         return (none, *treated, *controls, Row(label=UNTRAINED, model="untrained"))
-    return (none, Row(label=ICU, has_prompt=True), *treated, canned, Row(label=RETAIN, model="retain"))
+    return (none, Row(label=ICU, has_prompt=True, is_close=True), *treated, canned, Row(label=RETAIN, model="retain"))

@@ -31,7 +31,7 @@ from guardrail.backends.local_model import PACKAGED
 from retrieval.stores.data_folder import NAMING_KEY_FILE
 
 MODEL: Final = "model"
-AT_ONCE: Final = 8
+AT_ONCE: Final = 16
 _NAMING_KEY: Final = bytes(range(32))
 """The same invented names in every run."""
 

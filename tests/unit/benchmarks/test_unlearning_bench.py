@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.processes import ServerFailed
-from benchmarks.unlearning.asking import ASKED, KeptReplies, Replies, Reply, ask, ask_row, read_reply
+from benchmarks.unlearning.asking import CLOSE, KeptReplies, Replies, Reply, ask, ask_row, read_reply
 from benchmarks.unlearning.figures import flat, row_figures
 from benchmarks.unlearning.material import Material, material
 from benchmarks.unlearning.oracle import Seen, features, told_apart
@@ -63,6 +63,7 @@ def answered(given: Material, text: str | None = None, *, tokens: int = 20, seco
                 prompt_tokens=tokens,
                 completion_tokens=9,
                 seconds=seconds,
+                treated=False,
             )
             for one in split.asked
         }
@@ -104,12 +105,12 @@ def test_the_questions_are_as_many_as_the_bench_promises(whole: Material) -> Non
         "invented": 76,
         "paraphrase": 80,
         "adversarial": 160,
-        "knowing": 160,
+        "knowing": 120,
         "neighbor": 72,
         "utility": 60,
         "mixed": 40,
     }
-    assert {split for splits, _ in ASKED for split in splits} == set(counts)
+    assert {split for splits, _ in CLOSE for split in splits} == set(counts)
     assert len({one.group for one in whole.splits["neighbor"].asked}) == 36
     assert sorted(whole.splits["utility"].groups.count(one) for one in ("real_authors", "world_facts")) == [30, 30]
 
@@ -150,7 +151,7 @@ def test_the_entries_hold_what_an_operator_would_register(whole: Material) -> No
 
 
 def test_a_small_version_asks_a_few_questions_of_every_kind(few: Material) -> None:
-    assert {split for splits, _ in ASKED for split in splits} == set(few.splits)
+    assert {split for splits, _ in CLOSE for split in splits} == set(few.splits)
     assert {len(split.asked) for split in few.splits.values()} == {4}
     assert len({one.group for one in few.splits["forget"].asked}) == 4
 
@@ -210,7 +211,7 @@ def test_costs_are_compared_with_the_untreated_row(few: Material) -> None:
 def test_another_answer_to_a_question_that_must_stay_is_seen(few: Material) -> None:
     row, untreated = answered(few), answered(few)
     first, *_ = row["neighbor"].by_id
-    changed = {**row["neighbor"].by_id, first: Reply(text="Something else.", status=200, finish="stop")}
+    changed = {**row["neighbor"].by_id, first: Reply(text="Something else.", status=200, finish="stop", treated=False)}
     figures = row_figures(few, {**row, "neighbor": Replies(by_id=changed, counts={})}, untreated)
     assert value(figures, "untouched", "identical") == pytest.approx(7 / 8)
 
@@ -289,7 +290,7 @@ def test_a_row_is_asked_once_counted_by_split_and_kept(
     proxy, handler = server
     kept, row, told = (
         KeptReplies(tmp_path, few),
-        Row(label="ignorance", method="ignorance"),
+        Row(label="ignorance", method="ignorance", is_close=True),
         list[tuple[str, int, int]](),
     )
     assert kept.lacks(row)

@@ -20,7 +20,7 @@ from benchmarks.unlearning.table import BRIEF, COLUMNS, main, table
 from finetune.evaluation.metrics.evidence import Asked
 from finetune.evaluation.report import Figure, SplitFigures
 
-ROW = Row(label="auto", method="auto")
+ROW = Row(label="auto", method="auto", is_close=True)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,25 @@ def test_the_rewrite_rate_is_of_treated_forget_questions(few: Material, asked: d
     treated = [one for one in asked["forget"].by_id.values() if one.treated]
     assert rate.n == len(treated) > 1
     assert rate.value == sum(bool(one.begun_anew) for one in treated) / len(treated) > 0
+
+
+def test_of_a_row_that_is_not_looked_at_closely_only_what_is_to_be_forgotten_is_timed(
+    few: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Counting(url="", admin="", names=few.names)
+    monkeypatch.setattr(asking, "ask", proxy.answer)
+    plain, kept = replace(ROW, is_close=False), KeptReplies(tmp_path, few)
+    ask_row(proxy, plain, few, kept, lambda stage, done=0, total=0: None)
+    assert not kept.lacks(plain)
+    assert kept.lacks(ROW)
+    asked = kept.all_of(plain)
+    assert "invented" not in asked
+    figures = row_figures(few, asked, asked)
+    assert {"seconds", "seconds_ratio", "rewrite_rate"} <= set(figures["cost"].measured)
+    assert "kept_seconds_ratio" in figures["cost"].absent
+    assert set(figures["untouched"].absent) == {"identical", "identical_if_passed", "treated"}
+    assert "oracle" not in figures
+    assert "rouge_l_recall" in figures["neighbor"].measured
 
 
 def test_the_leaks_of_all_probes_are_counted_as_one(few: Material, asked: dict[str, Replies]) -> None:

@@ -20,7 +20,7 @@ from benchmarks.unlearning.command import unlearning
 from benchmarks.unlearning.figures import row_figures
 from benchmarks.unlearning.invented import INVENTED
 from benchmarks.unlearning.material import Material, material, other_authors
-from benchmarks.unlearning.rows import CANNED, UNTRAINED, Row, default_treatments, lacking, left_out, rows_of
+from benchmarks.unlearning.rows import CANNED, NONE, UNTRAINED, Row, default_treatments, lacking, left_out, rows_of
 from benchmarks.unlearning.served import Proxy, configuration
 from benchmarks.unlearning.show import plan_of
 from benchmarks.unlearning.sources import drawn_authors, write_other_authors
@@ -229,7 +229,12 @@ def test_what_names_a_registered_person_is_no_neighbour_of_another(suite: Suite,
 def test_of_people_there_are_no_splits_that_rwku_has_none_for(suite: Suite, work: Path) -> None:
     given, _ = known(suite, work, right_of(suite, each=5))
     assert set(given.splits) == {"forget", "adversarial", "neighbor", "utility"}
-    assert [splits for splits, _ in asked_of(given)] == [("forget",), ("neighbor",), ("utility",), ("adversarial",)]
+    assert [splits for splits, _ in asked_of(given, NONE)] == [
+        ("forget",),
+        ("neighbor",),
+        ("utility",),
+        ("adversarial",),
+    ]
     replies = told(given)
     figures = row_figures(given, replies, replies)
     assert not {"paraphrase", "mixed_kept", "mixed_forgotten", "oracle", "knowing", "informed"} & set(figures)
