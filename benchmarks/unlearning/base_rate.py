@@ -2,8 +2,8 @@
 
 Thousands of probes take an hour or so on two cores, sixteen at once; a run that was stopped goes on from the last
 hundred. A model in bfloat16 answers a little otherwise where requests share a forward pass, so what counts is asked again
-alone, as rows are. Answers are kept under a hash of the probes, of how they are asked and of the code that generates them; treatments
-have no part in it. It judges nothing.
+alone, as rows are. Answers are kept under a hash of the probes, of how they are asked and of the code that generates them;
+treatments have no part in it. It judges nothing.
 """
 
 from __future__ import annotations

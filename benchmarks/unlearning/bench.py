@@ -4,15 +4,19 @@
       -> one with the model that never knew -> figures of every row
 
 About whom is asked is chosen (`rows.On`): of `people`, the model is asked first what it knows. Treatments are switched by
-the admin API while the proxy runs. All is asked at temperature 0. Answers are kept in the work folder, so that a run that
-was stopped goes on. `table.py` and `plot.py` show the result.
+the admin API while the proxy runs; rows go side by side in lanes, each with a proxy of its own, which slow each other
+alike. All is asked at temperature 0. Answers are kept in the work folder, so that a run that was stopped goes on.
+`table.py` and `plot.py` show the result.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 from benchmarks import report
@@ -41,13 +45,15 @@ ABOUT: Final[Mapping[On, str]] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnlearningPlan:
     """`treatments` none: of `authors` all that the backend can carry out, and `auto`; of others see `rows.py`. `limit`:
-    questions of each kind, at most. `assistant`: the folder of a model for `offset`, if there is one."""
+    questions of each kind, at most. `assistant`: the folder of a model for `offset`, if there is one. `lanes`: rows asked
+    side by side."""
 
     work: Path
     on: On = "authors"
     treatments: Sequence[str] = ()
     limit: int | None = None
     assistant: Path | None = None
+    lanes: int = 1
 
     @property
     def is_quick(self) -> bool:
@@ -74,7 +80,7 @@ def measure(plan: UnlearningPlan, tell: Tell) -> report.BenchResult:
     for which in MODELS:
         left = [row for row in rows if row.model == which and kept.lacks(row)]
         if left:
-            _ask_model(which, left, given.material, kept, plan=plan, tell=tell)
+            _ask_model(_Asking(which=which, plan=plan, given=given.material, kept=kept), left, tell)
     replies = {row.label: kept.all_of(row) for row in rows}
     figures = {}
     for done, row in enumerate(rows):
@@ -118,21 +124,58 @@ def _given(plan: UnlearningPlan, tell: Tell) -> _Given:
     )
 
 
-def _ask_model(
-    which: Served, rows: Sequence[Row], given: Material, kept: KeptReplies, *, plan: UnlearningPlan, tell: Tell
-) -> None:
-    """Rows without entries come first, so that nothing is registered yet."""
-    tell("proxy with the packaged model" if which == "untrained" else f"proxy with {which}_model")
-    ids = [str(entry["id"]) for entry in given.entries]
-    with serving(which, plan.work, assistant=plan.assistant if which == KNOWS[plan.on] else None) as proxy:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Asking:
+    """One model's rows: what every lane of them needs."""
+
+    which: Served
+    plan: UnlearningPlan
+    given: Material
+    kept: KeptReplies
+
+
+def _ask_model(asking: _Asking, rows: Sequence[Row], tell: Tell) -> None:
+    """Rows without entries come first, so that nothing is registered yet. The first lane that fails ends them all."""
+    left = deque(sorted(rows, key=lambda row: row.method is not None))
+    ended = Event()
+
+    def told(stage: str, done: int = 0, total: int = 0) -> None:
+        if ended.is_set():
+            raise KeyboardInterrupt
+        tell(stage, done, total)
+
+    lanes = min(asking.plan.lanes, len(rows))
+    with ThreadPoolExecutor(max_workers=lanes) as threads:
+        running = [threads.submit(_ask_in_lane, asking, left, lane, told) for lane in range(lanes)]
+        try:
+            for done in as_completed(running):
+                done.result()
+        except BaseException:
+            ended.set()
+            raise
+
+
+def _ask_in_lane(asking: _Asking, left: deque[Row], lane: int, tell: Tell) -> None:
+    """Take one row after the other until none is left."""
+    which, plan = asking.which, asking.plan
+    tell(
+        f"proxy {lane + 1} with the packaged model" if which == "untrained" else f"proxy {lane + 1} with {which}_model"
+    )
+    ids = [str(entry["id"]) for entry in asking.given.entries]
+    assistant = plan.assistant if which == KNOWS[plan.on] else None
+    with serving(which, plan.work, assistant=assistant, lane=lane, lanes=plan.lanes) as proxy:
         registered = False
-        for row in sorted(rows, key=lambda one: one.method is not None):
+        while left:
+            try:
+                row = left.popleft()
+            except IndexError:  # another lane took the last one
+                return
             if row.method is not None:
                 if not registered:
-                    proxy.register(given.entries)
+                    proxy.register(asking.given.entries)
                     registered = True
                 proxy.treat(ids, row.method)
-            ask_row(proxy, row, given, kept, tell)
+            ask_row(proxy, row, asking.given, asking.kept, tell)
 
 
 def _shown(figures: Mapping[str, SplitFigures]) -> dict[str, Any]:
@@ -145,6 +188,7 @@ def _config(plan: UnlearningPlan, given: _Given, rows: Sequence[Row]) -> dict[st
         "on": plan.on,
         "model": ABOUT[plan.on],
         "backend": "transformers_local",
+        "lanes": plan.lanes,
         "rows": [row.label for row in rows],
         "left_out": left_out(has_assistant=plan.assistant is not None),
         "entries": len(given.material.entries),

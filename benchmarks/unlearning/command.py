@@ -7,6 +7,7 @@ What they lead to stands in `show.py`.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -42,6 +43,13 @@ from benchmarks.unlearning.choices import On
     help="Folder in which answers are kept. `offset` takes its assistant from 'assistant/model' there: see `expunge "
     "consolidate assistant --out`.",
 )
+@click.option(
+    "--lanes",
+    type=click.IntRange(1),
+    default=lambda: min(2, os.cpu_count() or 1),
+    show_default="2, or 1 on a single core",
+    help="Rows asked side by side, each of a proxy of its own (1.3 GB each).",
+)
 @click.option("--brief", is_flag=True, help="Print thirteen figures a row instead of all.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of a table.")
 def unlearning(
@@ -53,6 +61,7 @@ def unlearning(
     treatments: tuple[str, ...],
     limit: int | None,
     work: Path,
+    lanes: int,
     brief: bool,
     as_json: bool,
 ) -> None:
@@ -63,7 +72,15 @@ def unlearning(
     from benchmarks.unlearning.show import carry_out
 
     result = carry_out(
-        out=out, picture=picture, quick=quick, treatments=treatments, work=work, on=on, limit=limit, brief=brief
+        out=out,
+        picture=picture,
+        quick=quick,
+        treatments=treatments,
+        work=work,
+        on=on,
+        limit=limit,
+        brief=brief,
+        lanes=lanes,
     )
     click.echo(out.read_text(encoding="utf-8")) if as_json else click.echo(result)
 

@@ -6,6 +6,7 @@ One process a model; treatments are switched while it runs. It knows addresses a
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -86,15 +87,18 @@ class Proxy:
 
 
 @contextmanager
-def serving(which: Served, work: Path, *, assistant: Path | None = None) -> Iterator[Proxy]:
+def serving(
+    which: Served, work: Path, *, assistant: Path | None = None, lane: int = 0, lanes: int = 1
+) -> Iterator[Proxy]:
     """The proxy with an empty registry in front of the packaged model, with an adapter or "untrained" without one.
 
-    Raises `ServerFailed`, and `ModelUnsuitable` where the adapter is missing.
+    One of `lanes` that share the machine's cores. Raises `ServerFailed`, and `ModelUnsuitable` where the adapter is
+    missing.
     """
     adapter = None if which == "untrained" else adapter_of(which)
     if adapter and not (adapter / "adapter_config.json").exists():
         raise ModelUnsuitable(f"{adapter} holds no adapter; `make knowing-models` makes it.")
-    folder = work / f"served-{which}"
+    folder = work / f"served-{which}-{lane}"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     (folder / "data" / NAMING_KEY_FILE).write_bytes(_NAMING_KEY)
@@ -104,7 +108,8 @@ def serving(which: Served, work: Path, *, assistant: Path | None = None) -> Iter
     path.write_text(yaml.safe_dump(served), encoding="utf-8")
     command = [sys.executable, "-c", "from guardrail.cli import main; main()", "serve", "--config", str(path)]
     url, admin = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
-    environment = {**OFFLINE, "PYTHONPATH": str(ROOT)}
+    threads = max(1, (os.cpu_count() or 1) // lanes)
+    environment = {**OFFLINE, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
     with running(
         f"expunge-{which}",
         command,

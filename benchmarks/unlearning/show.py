@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -32,10 +33,12 @@ def carry_out(
     on: On = "authors",
     limit: int | None = None,
     brief: bool = False,
+    lanes: int = 1,
 ) -> str:
     """Measure, write, draw; gives the table. Ends the program with 1 where it fails, 2 for bad input, 130 where
     it is stopped. Each choice of `on` has a folder of its own below `work`, but for the first."""
     plan = plan_of(quick=quick, treatments=treatments, work=work, on=on, limit=limit)
+    plan = replace(plan, lanes=lanes)
     _check(treatments, has_assistant=plan.assistant is not None)
     shown = partial(table, columns=BRIEF if brief else COLUMNS)
     return stages.carry_out(partial(measure, plan), out=out, picture=picture, plot=plot, table=shown)
