@@ -90,7 +90,7 @@ bench-consolidation: $(READY)  ## every unlearning method on a model that knows;
 	$(BIN)/expunge bench consolidation --out $(CONSOLIDATION_OUT) --plot $(CONSOLIDATION_OUT:.json=.png) $(BENCH_ARGS)
 
 bench-unlearning: $(READY)  ## every treatment through the proxy on a model that knows (UNLEARNING_ON=other-authors, people); hours, goes on where it stopped
-	$(if $(BENCH_ARGS)$(filter-out authors,$(UNLEARNING_ON)),,$(BIN)/python -m benchmarks.unlearning.assistant)
+	$(if $(filter --quick --limit --treatment,$(BENCH_ARGS))$(filter-out authors,$(UNLEARNING_ON)),,$(BIN)/python -m benchmarks.unlearning.assistant)
 	$(BIN)/expunge bench unlearning --on $(UNLEARNING_ON) --out $(UNLEARNING_OUT) --plot $(UNLEARNING_OUT:.json=.png) $(BENCH_ARGS)
 
 methods-table: $(READY)  ## put the newest consolidation result into finetune/README.md
