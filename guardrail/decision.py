@@ -29,6 +29,7 @@ class Capability(StrEnum):
     BAD_WORDS = "bad_words"  # a list of words that are never written just so, in this spelling
     OFFSET = "offset"  # what an assistant expects is taken off: `vllm_xargs` as decoding.request gives them
     PROMPT_EMBEDS = "prompt_embeds"  # parts of a message may be given as embeddings
+    PROCESSED_LOGPROBS = "processed_logprobs"  # log-probabilities are those behind what restricts and offsets
 
 
 Admits = Callable[[str], RegisteredEntry | None]

@@ -12,13 +12,14 @@ from typing import Any
 
 from guardrail.asked import asked_words
 from guardrail.backends.router import Route
-from guardrail.decision import Admits, Decision, Leak, OnLeak, Passage, TreatmentPlan
+from guardrail.decision import Admits, Capability, Decision, Leak, OnLeak, Passage, TreatmentPlan
 from guardrail.detectors.supplied import is_supplied
 from guardrail.inspectors import ClaimLeak, IgnoranceWatch, Inspector, StructuredLeak, TextLeak
 from guardrail.inspectors.forbidden import Forbidden, HandedIn
 from guardrail.inspectors.jury import Court, Jury
 from guardrail.openai_wire.choices import wanted, wants_usage
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
+from guardrail.openai_wire.token_rows import hide_alternatives
 from guardrail.openai_wire.usage import hide_added, set_prompt
 from guardrail.streaming.guard_plan import GuardPlan
 from retrieval.searcher import Searcher
@@ -62,7 +63,7 @@ class Inspection:
             may_restart=may_restart and is_single(self.body),
             json_answer=wants_json(self.body),
             wants_usage=wants_usage(self.body),
-            rewrite_event=self._rewriter(share, prompt_tokens),
+            rewrite_event=self._rewriter(share, prompt_tokens, may_compare=self._may_compare(plan)),
             jury=jury,
             swaps=plan.swaps,
             kept=self._words() if plan.swaps else frozenset(),
@@ -138,11 +139,22 @@ class Inspection:
         own = sum(len(passage.text) + _TEMPLATE_CHARS for passage in self.passages)
         return injected_chars / (injected_chars + own)
 
-    def _rewriter(self, share: float, prompt_tokens: int | None) -> Callable[[dict[str, Any]], bool]:
+    def _may_compare(self, plan: TreatmentPlan) -> bool:
+        """True if alternatives to the tokens may be told: those of a backend that gives them as they were before the plan's
+        changes would show what is kept from being written."""
+        if self.route is None or not plan.during:
+            return True
+        return Capability.PROCESSED_LOGPROBS in self.route.backend.capabilities
+
+    def _rewriter(
+        self, share: float, prompt_tokens: int | None, *, may_compare: bool
+    ) -> Callable[[dict[str, Any]], bool]:
         public = self.route.model if self.route is not None and self.route.is_renamed else None
 
         def rewrite(value: dict[str, Any]) -> bool:
             changed = hide_added(value, share) if prompt_tokens is None else set_prompt(value, prompt_tokens)
+            if not may_compare:
+                changed |= hide_alternatives(value)
             return renamed(value, public) or changed
 
         return rewrite

@@ -67,6 +67,11 @@ class BackendSettings(_Section):
     """`vllm_server`: the server was started with the same plug-in and `EXPUNGE_ASSISTANT`, the folder of a small model that
     knows only what is to be forgotten, for the treatment `offset`. `expunge doctor` tries it."""
 
+    processed_logprobs: bool = False
+    """`vllm_server`: the server was started with `--logprobs-mode processed_logprobs`, so that log-probabilities are those
+    behind what restricts and offsets. Without it alternatives are left out wherever decoding was changed: raw ones would
+    show what is forgotten, and that they are missing shows a treatment."""
+
     assistant: Path | None = None
     """`transformers_local`: that folder, loaded beside the model. Its tokenizer must be the model's."""
 
@@ -245,6 +250,8 @@ def _wrong_with(backend: BackendSettings) -> Iterator[str]:
         )
     if backend.offsets and kind != "vllm_server":
         yield "is no vllm_server; leave offsets out: transformers_local takes an assistant, and other kinds cannot"
+    if backend.processed_logprobs and kind != "vllm_server":
+        yield "is no vllm_server; leave processed_logprobs out: transformers_local has them anyway, other kinds have not"
     if backend.restricts and kind != "vllm_server":
         yield "is no vllm_server; leave restricts out: transformers_local restricts without it, and other kinds cannot"
 

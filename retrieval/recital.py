@@ -61,16 +61,20 @@ class RecitalBook:
 
     async def reciting(self, records: Sequence[RegisteredEntry], request: str, statement: str) -> list[str]:
         """Ids of the entries of which `recites` holds. The event loop waits for no reading."""
-        if len(_new_words(request, statement)) < FEWEST:
+        new = _new_words(request, statement)
+        if len(new) < FEWEST:
             return []
         unread = [record for record in records if not self._told.knows(record)]
         if unread:
             await asyncio.to_thread(lambda: [self._told.of(record) for record in unread])
-        return [record.id for record in records if self.recites(record, request, statement)]
+        return [record.id for record in records if self._recited(record, request, new)]
 
     def recites(self, record: RegisteredEntry, request: str, statement: str) -> bool:
         """True if a statement, as an answer to that request, recites a sentence of the entry."""
-        new = _new_words(request, statement)
+        return self._recited(record, request, _new_words(request, statement))
+
+    def _recited(self, record: RegisteredEntry, request: str, new: Sequence[str]) -> bool:
+        """`new`: the statement's words that the request does not hold."""
         if len(new) < FEWEST:
             return False
         asked, needed = _held(request), max(FEWEST, SHARE * len(new))

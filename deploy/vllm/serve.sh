@@ -15,6 +15,8 @@ export OMP_NUM_THREADS="${EXPUNGE_VLLM_THREADS:-$(nproc)}"
 
 # float32: in bfloat16 small models answer fluent nonsense on CPUs without native support.
 # --enforce-eager: compiling the graph takes longer than a test session gains from it.
+# --logprobs-mode: raw ones, vLLM's own choice, would show how much likelier what is kept from being written is.
 exec "$python" -m vllm.entrypoints.openai.api_server \
   --model "$model" --served-model-name smollm2 --dtype float32 \
-  --host 127.0.0.1 --port "$port" --max-model-len 2048 --max-num-seqs 16 --enforce-eager "$@"
+  --host 127.0.0.1 --port "$port" --max-model-len 2048 --max-num-seqs 16 --enforce-eager \
+  --logprobs-mode processed_logprobs "$@"

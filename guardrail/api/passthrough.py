@@ -2,15 +2,16 @@
 
 They would be ways around the flow: batches, raw generation, audio, stored responses. A key that is limited to some models
 passes only bodies that name one of them, as other bodies may name any model in ways that are not read here. Routes that
-change what a backend serves are its operator's, and never passed.
+change what a backend serves are its operator's, and never passed. Of forms (speech) nothing is read.
 """
 
 from __future__ import annotations
 
-import orjson
+import json
+from typing import Any
 
 from guardrail.api.endpoint import Endpoint, Received, Services
-from guardrail.api.generation import check_scope
+from guardrail.api.generation import check_scope, own_arguments_left_out
 from guardrail.backends.protocol import BackendCall, Capability
 from guardrail.errors import ApiError, not_found
 from guardrail.forward import answered_headers, relayed, renamed_call
@@ -32,7 +33,11 @@ async def handle(received: Received, services: Services) -> Outgoing:
     if any(part in (".", "..") for part in parts):
         raise not_found("This route")  # a backend that resolves it would answer for another route
     raw = await received.read()
-    model = _model_in(raw)
+    body = _object_in(raw)
+    if body is not None:
+        _, raw = own_arguments_left_out(body, raw)
+    named = body.get("model") if body is not None else None
+    model = named if isinstance(named, str) else None
     await check_scope(received, services, model)
     route = await services.router.route(model) if model is not None else services.router.any_route()
     if Capability.RAW not in route.backend.capabilities:
@@ -49,17 +54,17 @@ async def handle(received: Received, services: Services) -> Outgoing:
     )
     answer = await route.backend.send(call)
     is_stream = any(value.startswith(b"text/event-stream") for name, value in answer.headers if name == b"content-type")
-    body = await relayed(answer, route, is_stream=is_stream)
-    return Outgoing(status=answer.status, headers=answered_headers(answer), body=body)
+    told = await relayed(answer, route, is_stream=is_stream)
+    return Outgoing(status=answer.status, headers=answered_headers(answer), body=told)
 
 
-def _model_in(raw: bytes) -> str | None:
+def _object_in(raw: bytes) -> dict[str, Any] | None:
+    """A body that a backend would read as a JSON object, whatever the encoding; None for any other."""
     try:
-        body = orjson.loads(raw) if raw[:1] == b"{" else None
-    except orjson.JSONDecodeError:
+        body = json.loads(raw)
+    except ValueError:
         return None
-    model = body.get("model") if isinstance(body, dict) else None
-    return model if isinstance(model, str) else None
+    return body if isinstance(body, dict) else None
 
 
 ENDPOINT = Endpoint("passthrough", ["GET", "POST", "PUT", "PATCH", "DELETE"], handle)

@@ -3,13 +3,16 @@
 It turns logits into the next token and tokens into `Piece`s; it does not know the model, other sequences or threads.
 Sampling is transformers' own processors in their usual order: penalties and bans, temperature, top-k, top-p, min-p.
 Offset and forbidden phrases (`restriction`) come behind the caller's own biases, so that no bias brings a phrase back.
-Log-probabilities are those of the untouched logits, as vLLM gives them.
+Log-probabilities are those of the scores behind biases, offset and bans, so that no alternative shows what is kept from
+being written, and before temperature, top-k, top-p and min-p. A token that cannot be written is no alternative.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from guardrail.backends.local_model import LoadedModel
@@ -71,7 +74,6 @@ class Sequence:
         self._text = TextBuilder(loaded.tokenizer, sampling.stop)
         self._pending: list[TokenLogprob] = []
         self._generator: torch.Generator | None = None
-        self._processors: Any = None
         asked = sampling.restriction
         self._restriction = None if asked is None else loaded.restrictions.sequence(asked)
         assistant = loaded.assistant if sampling.offset else None
@@ -82,11 +84,12 @@ class Sequence:
 
         Whoever runs the sequence gives the last piece off once the sequence's place is free again.
         """
-        token = self._choose(logits_V)
+        scores_V = self._changed(logits_V)
+        token = self._choose(scores_V)
         self.tokens.append(token)
         is_end = token in self._loaded.stop_ids and not self._sampling.ignore_eos
         if self._sampling.logprobs is not None and not is_end:
-            self._pending.append(self._logprob(logits_V, token))
+            self._pending.append(self._logprob(scores_V, token))
         text = "" if is_end else self._text.push(token)
         if is_end or self._text.stopped:
             return self._piece(text + self._text.end(), "stop")
@@ -102,33 +105,34 @@ class Sequence:
         self._pending = []
         return Piece(index=self.index, text=text, logprobs=logprobs, finish=finish)
 
-    def _choose(self, logits_V: torch.Tensor) -> int:
-        import torch
-
-        if self._processors is None:
-            self._processors = self._build_processors()
+    def _changed(self, logits_V: torch.Tensor) -> torch.Tensor:
+        """The scores after penalties, biases, offset and bans."""
         how = self._sampling
-        scores_1V = logits_V.clone()[None]
+        scores_V = logits_V.clone()
         if how.frequency_penalty or how.presence_penalty or how.logit_bias:
-            self._adjust(scores_1V[0])
+            self._adjust(scores_V)
         if self._offset is not None:
             self._offset.follow(self.tokens)
-            self._offset.adjust(scores_1V[0])
+            self._offset.adjust(scores_V)
         if self._restriction is not None:
-            self._restriction.adjust(scores_1V[0], self.tokens)
-        if self._processors:
-            ids_1T = torch.tensor([self.prompt + self.tokens], device=logits_V.device)
-            scores_1V = self._processors(ids_1T, scores_1V)
+            self._restriction.adjust(scores_V, self.tokens)
+        return self._processed(self._chains[0], scores_V)
+
+    def _choose(self, scores_V: torch.Tensor) -> int:
+        import torch
+
+        how = self._sampling
         if how.temperature == 0:
-            return int(scores_1V.argmax())
+            return int(scores_V.argmax())
+        scores_V = self._processed(self._chains[1], scores_V)
         if self._generator is None:
-            self._generator = torch.Generator(device=logits_V.device)
+            self._generator = torch.Generator(device=scores_V.device)
             if how.seed is None:
                 self._generator.seed()
             else:
                 # Choices of one request differ, yet each follows from the seed.
                 self._generator.manual_seed((how.seed + self.index) % SEED_RANGE)
-        return int(torch.multinomial(scores_1V[0].softmax(-1), 1, generator=self._generator))
+        return int(torch.multinomial(scores_V.softmax(-1), 1, generator=self._generator))
 
     def _adjust(self, scores_V: torch.Tensor) -> None:
         """OpenAI's penalties over the tokens of the answer so far, and logit_bias."""
@@ -141,26 +145,36 @@ class Sequence:
         for token, bias in how.logit_bias.items():
             scores_V[token] += bias
 
-    def _build_processors(self) -> Any:
+    def _processed(self, chain: Any, scores_V: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        if not chain:
+            return scores_V
+        ids_1T = torch.tensor([self.prompt + self.tokens], device=scores_V.device)
+        done_V: torch.Tensor = chain(ids_1T, scores_V[None])[0]
+        return done_V
+
+    @cached_property
+    def _chains(self) -> tuple[Any, Any]:
+        """What changes scores, and what leaves some of them out when a token is drawn."""
         from transformers.generation import logits_process as parts
 
         how = self._sampling
         chain: Any = parts.LogitsProcessorList()
+        cuts: Any = parts.LogitsProcessorList()
         if how.repetition_penalty != 1.0:
             chain.append(parts.RepetitionPenaltyLogitsProcessor(how.repetition_penalty))
         if banned := self._banned():
             chain.append(parts.NoBadWordsLogitsProcessor(banned, eos_token_id=list(self._loaded.stop_ids)))
-        if how.temperature == 0:
-            return chain
-        if how.temperature != 1.0:
-            chain.append(parts.TemperatureLogitsWarper(how.temperature))
+        if how.temperature not in (0, 1):
+            cuts.append(parts.TemperatureLogitsWarper(how.temperature))
         if how.top_k:
-            chain.append(parts.TopKLogitsWarper(how.top_k))
+            cuts.append(parts.TopKLogitsWarper(how.top_k))
         if how.top_p < 1.0:
-            chain.append(parts.TopPLogitsWarper(how.top_p))
+            cuts.append(parts.TopPLogitsWarper(how.top_p))
         if how.min_p:
-            chain.append(parts.MinPLogitsWarper(how.min_p))
-        return chain
+            cuts.append(parts.MinPLogitsWarper(how.min_p))
+        return chain, cuts
 
     def _banned(self) -> list[list[int]]:
         """`bad_words` as token sequences, at the start of a text and after a space."""
@@ -168,15 +182,16 @@ class Sequence:
         ids = (self._loaded.tokenizer.encode(form, add_special_tokens=False) for form in sorted(forms))
         return [found for found in ids if found]
 
-    def _logprob(self, logits_V: torch.Tensor, token: int) -> TokenLogprob:
-        values_V = logits_V.log_softmax(-1)
+    def _logprob(self, scores_V: torch.Tensor, token: int) -> TokenLogprob:
+        values_V = scores_V.log_softmax(-1)
         width = self._sampling.logprobs or 0
         top: list[tuple[str, bytes, float]] = []
         if width:
             best = values_V.topk(width)
             for value, found in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-                text = self._show(found)
-                top.append((text, text.encode(), value))
+                if value > -math.inf:
+                    text = self._show(found)
+                    top.append((text, text.encode(), value))
         text = self._show(token)
         return TokenLogprob(token=text, raw=text.encode(), logprob=float(values_V[token]), top=tuple(top))
 

@@ -83,6 +83,7 @@ class TransformersLocal:
 
     capabilities = frozenset(
         {Capability.CHAT, Capability.COMPLETIONS, Capability.RESPONSES, Capability.RESTRICT, Capability.BAD_WORDS}
+        | {Capability.PROCESSED_LOGPROBS}
     )
     """With `settings.assistant` also `OFFSET`."""
 

@@ -161,18 +161,25 @@ def _to_tokenize(call: BackendCall) -> bytes | None:
 class VllmServer:
     """The backend: one aiohttp session per process, opened in `start`."""
 
-    capabilities = frozenset(Capability) - {Capability.RESTRICT, Capability.OFFSET, Capability.PROMPT_EMBEDS}
-    """With `settings.restricts` also `RESTRICT`, with `settings.offsets` also `OFFSET`: whether a server has the plug-in
-    and an assistant is not to be asked."""
+    capabilities = frozenset(Capability) - {
+        Capability.RESTRICT,
+        Capability.OFFSET,
+        Capability.PROMPT_EMBEDS,
+        Capability.PROCESSED_LOGPROBS,
+    }
+    """And what the settings tell of it: whether a server has the plug-in, an assistant or processed log-probabilities is
+    not to be asked."""
 
     def __init__(self, settings: BackendSettings, *, cache_dir: Path | None = None) -> None:
         if not settings.base_url:
             raise ConfigError(f"backends: '{settings.name}' needs base_url, such as http://127.0.0.1:8100")
         self.name = settings.name
-        if settings.restricts:
-            self.capabilities = self.capabilities | {Capability.RESTRICT}
-        if settings.offsets:
-            self.capabilities = self.capabilities | {Capability.OFFSET}
+        told = {
+            Capability.RESTRICT: settings.restricts,
+            Capability.OFFSET: settings.offsets,
+            Capability.PROCESSED_LOGPROBS: settings.processed_logprobs,
+        }
+        self.capabilities = self.capabilities | {one for one, is_there in told.items() if is_there}
         self._base = settings.base_url.rstrip("/").removesuffix("/v1")
         self._settings = settings
         self._flight = InFlight(settings.name, settings.max_in_flight)

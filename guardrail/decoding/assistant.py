@@ -179,9 +179,10 @@ def offset(scores_V: torch.Tensor, assistant_W: torch.Tensor, beta: float, *, al
 def load_assistant(folder: str, *, setting: str, tokenizer: Any, device: Any, dtype: Any) -> Assistant:
     """Load the assistant of a folder beside the served model, whose tokenizer, device and type these are; blocking.
 
-    Nothing is fetched. Raises `AssistantError`, which names `setting`, for a folder that holds no such model or one that
-    reads other tokens.
+    Nothing is fetched. Raises `AssistantError`, which names `setting`, for a folder that holds no such model, is damaged,
+    or reads other tokens.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_folder(folder, setting=setting)
@@ -196,9 +197,10 @@ def load_assistant(folder: str, *, setting: str, tokenizer: Any, device: Any, dt
         model: Any = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, local_files_only=True)
     except AssistantError:
         raise
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError, SafetensorError) as error:
         told = str(error).strip().splitlines() or [type(error).__name__]
-        raise AssistantError(f"{setting}: '{folder}' cannot be loaded: {told[0]}") from error
+        mend = "copy the folder again as a whole, or train the assistant anew"
+        raise AssistantError(f"{setting}: '{folder}' cannot be loaded: {told[0]}; {mend}") from error
     model.to(device)
     model.eval()
     model.requires_grad_(False)

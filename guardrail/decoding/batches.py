@@ -10,6 +10,7 @@ Shapes: R rows of a step, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -19,6 +20,10 @@ from guardrail.decoding.sequences import Restrictions
 
 if TYPE_CHECKING:
     import torch
+
+
+KEPT_STEPS = 32
+"""For so many steps an answer's state is kept while none of its rows is computed (runner V2)."""
 
 
 class BatchChange(Protocol):
@@ -88,12 +93,33 @@ class StepRow(NamedTuple):
     token: int
 
 
+@dataclass(slots=True)
+class _Slot:
+    """`begin` makes the state of the answer, which reads all its tokens anew; None while it is not kept."""
+
+    begin: Callable[[], AllChanges | None]
+    sequence: AllChanges | None
+    last_step: int
+
+
 class SlotBatch:
-    """Runner V2: one slot an answer; a slot is used again without notice of its old answer's end."""
+    """Runner V2: one slot an answer; a slot is used again without notice of its old answer's end.
+
+    So an answer that is in no step any more is taken for ended, and its state, which holds an assistant's key-value
+    cache, is freed. One that only had to wait is read again.
+    """
 
     def __init__(self, restrictions: Restrictions, assistant: Assistant | None = None) -> None:
         self._changers = Changers(restrictions, assistant)
-        self._slots: dict[int, AllChanges] = {}
+        self._slots: dict[int, _Slot] = {}
+        self._step = 0
+
+    def next_step(self) -> None:
+        """A step begins, whatever answers are in it."""
+        self._step += 1
+        for slot in self._slots.values():
+            if self._step - slot.last_step > KEPT_STEPS:
+                slot.sequence = None
 
     def add(
         self,
@@ -104,9 +130,10 @@ class SlotBatch:
         """A new answer in a slot; True if it is to be changed. `read_prompt(slot)`: its prompt's tokens, asked for in the
         answer's first step, as they are not in place before."""
         self._slots.pop(slot, None)
-        sequence = self._changers.begin(extra_args, partial(read_prompt, slot))
+        begin = partial(self._changers.begin, extra_args, partial(read_prompt, slot))
+        sequence = begin()
         if sequence is not None:
-            self._slots[slot] = sequence
+            self._slots[slot] = _Slot(begin, sequence, self._step)
         return sequence is not None
 
     def changed(self, slots: Sequence[int]) -> list[int]:
@@ -120,7 +147,7 @@ class SlotBatch:
         that are settled, from number `seen` on."""
         drafted: list[int] = []
         for number, row in enumerate(rows):
-            sequence = self._slots.get(row.slot)
+            sequence = self._sequence(row.slot)
             if sequence is None:
                 continue
             if row.draft == 0:
@@ -129,3 +156,13 @@ class SlotBatch:
             else:
                 drafted.append(row.token)
             sequence.adjust(logits_RV[number], drafted)
+
+    def _sequence(self, number: int) -> AllChanges | None:
+        """The state of the answer in a slot that is in this step; None if it is not to be changed."""
+        slot = self._slots.get(number)
+        if slot is None:
+            return None
+        slot.last_step = self._step
+        if slot.sequence is None:
+            slot.sequence = slot.begin()
+        return slot.sequence

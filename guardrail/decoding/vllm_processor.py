@@ -70,6 +70,10 @@ class ExpungeRestriction(RowProcessor, SlotProcessor):  # type: ignore[misc]  # 
         """An answer begins, or is resumed, in a slot (runner V2)."""
         return self._slots.add(req_idx, sampling_params.extra_args, self._read_prompt)
 
+    def apply_staged_writes(self) -> None:
+        """A step begins (runner V2)."""
+        self._slots.next_step()
+
     def apply(self, logits: torch.Tensor, ctx: Any = None) -> torch.Tensor:
         """Change the scores of a step in place; `ctx` is runner V2's."""
         if ctx is None:

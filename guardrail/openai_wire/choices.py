@@ -12,10 +12,14 @@ from guardrail.decision import JsonPath
 from guardrail.errors import ApiError
 from guardrail.openai_wire.json_path import replace_at, texts_in
 from guardrail.openai_wire.protocol import Body, TextSlot, channel_key
-from guardrail.openai_wire.token_rows import Said, retell_rows
+from guardrail.openai_wire.token_rows import ROWS, Said, retell_rows, rows_tell
 
 REVEALING = ("return_prompt_text", "return_token_ids", "return_prompt_token_ids", "return_token_offsets")
+OWN_ARGUMENTS = "expunge_"
+"""How keys of `vllm_xargs` begin that only Expunge itself may send; a caller's would ask for what it does to answers."""
+
 _PROMPT_FIELDS = frozenset({"prompt_text", "prompt_token_ids", "prompt_logprobs", "kv_transfer_params"})
+_NOT_SPELT = frozenset({"role", "type", "id"})
 _TOKEN_FIELDS = ("token_ids", "stop_reason", "routed_experts")
 _MAX_CHOICES = 128
 
@@ -38,6 +42,20 @@ def without(body: Body, fields: Sequence[str]) -> Body:
     if not any(field in body for field in fields):
         return body
     return {key: value for key, value in body.items() if key not in fields}
+
+
+def without_own_arguments(body: Body) -> Body:
+    """The body without keys of `vllm_xargs` that only Expunge may send, in `extra_body` too; what is emptied by that goes.
+    The same object where there is none."""
+    given, more = body.get("vllm_xargs"), body.get("extra_body")
+    changed: dict[str, Body] = {}
+    if isinstance(given, Mapping) and any(key.startswith(OWN_ARGUMENTS) for key in given):
+        changed["vllm_xargs"] = {key: value for key, value in given.items() if not key.startswith(OWN_ARGUMENTS)}
+    if isinstance(more, Mapping) and (left := without_own_arguments(more)) is not more:
+        changed["extra_body"] = left
+    if not changed:
+        return body
+    return {key: value for key, value in {**body, **changed}.items() if value or key not in changed}
 
 
 def wanted(body: Body) -> int:
@@ -109,9 +127,13 @@ def clear_token_details(value: dict[str, Any], number: int) -> None:
 
 
 def retell_tokens(value: dict[str, Any], number: int, said: Sequence[Said]) -> None:
-    """Put other words into the token rows of one choice, in place; ids of tokens cannot be told otherwise and go."""
+    """Put other words into the token rows of one choice, in place; ids of tokens cannot be told otherwise and go, and so do
+    rows that would still spell another text."""
     retell_rows(value, said)
     for choice in of_number(value, number):
+        said_beside = texts_in(choice.get("message") or choice.get("delta") or (), (), skip=_NOT_SPELT)
+        if not rows_tell(choice.get("logprobs"), [text for _, text in said_beside]):
+            choice["logprobs"] = None
         for field in _TOKEN_FIELDS:
             choice.pop(field, None)
 
@@ -147,7 +169,7 @@ def logprob_slots(logprobs: Any, path: JsonPath, number: int, *, whole: bool = F
     such lists (chat) or the parallel lists of completions.
     """
     if isinstance(logprobs, Mapping):
-        for field in ("content", "refusal"):
+        for field in ROWS:
             yield from _token_slots(logprobs.get(field), (*path, field), number, f"logprobs.{field}", whole)
         yield from _column_slots(logprobs, path, number)
     else:

@@ -50,6 +50,11 @@ class ChannelKey(NamedTuple):
         """True for tokens and their alternatives, which stand beside the text."""
         return self.field.startswith("logprobs")
 
+    @property
+    def is_chosen_token(self) -> bool:
+        """True for the tokens of the answer, as against their alternatives."""
+        return self.is_token_detail and self.field.endswith(".chosen")
+
 
 @lru_cache(maxsize=4096)
 def channel_key(choice: int, field: str, structured: bool = False) -> ChannelKey:

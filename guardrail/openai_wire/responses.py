@@ -26,7 +26,7 @@ from guardrail.openai_wire.protocol import (
     count_tokens,
     last_turn_start,
 )
-from guardrail.openai_wire.token_rows import Said, retell_rows
+from guardrail.openai_wire.token_rows import Said, retell_rows, rows_tell
 
 _NO_PROSE = frozenset(
     {
@@ -160,20 +160,17 @@ class ResponsesWire:
         del choice
 
     def clear_token_details(self, value: dict[str, Any], choice: int) -> None:
-        if "logprobs" in value:
-            value["logprobs"] = []
-        for item in (value.get("response") or value).get("output") or ():
-            for part in item.get("content") or ():
-                if part.get("logprobs"):
-                    part["logprobs"] = []
-        part = value.get("part")
-        if isinstance(part, dict) and part.get("logprobs"):
-            part["logprobs"] = []
+        for holder in _row_holders(value):
+            holder["logprobs"] = []
         del choice
 
     def retell_tokens(self, value: dict[str, Any], choice: int, said: Sequence[Said]) -> None:
         del choice
         retell_rows(value, said)
+        for holder in _row_holders(value):
+            texts = [holder[key] for key in _SAID if isinstance(holder.get(key), str)]
+            if not rows_tell(holder["logprobs"], texts):
+                holder["logprobs"] = []
 
     def reply(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> dict[str, Any]:
         part: dict[str, Any] = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
@@ -324,6 +321,14 @@ def _part_slots(part: Any, path: JsonPath, number: int, field: str, *, whole: bo
             yield TextSlot(deep, _key(number, "annotation"), text, whole=True)
         if part.get("logprobs"):
             yield from choices.logprob_slots(part["logprobs"], (*path, "logprobs"), number, whole=whole)
+
+
+def _row_holders(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What carries token rows in an answer or event: the event itself, its part, the parts of its items."""
+    items = [*((value.get("response") or value).get("output") or ()), value.get("item") or {}]
+    lists = [item.get("content") for item in items]
+    parts = [part for found in lists if isinstance(found, list) for part in found]
+    yield from (one for one in (value, value.get("part"), *parts) if isinstance(one, dict) and one.get("logprobs"))
 
 
 def _message(answer_id: str, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:

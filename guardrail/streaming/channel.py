@@ -13,6 +13,7 @@ from guardrail.decision import Edit, EvidenceKind, Leak
 from guardrail.inspectors.protocol import Inspector
 from guardrail.inspectors.structured_leak import redact_json_values, redact_within_json, whole_escapes
 from guardrail.openai_wire.protocol import ChannelKey
+from guardrail.openai_wire.token_rows import PART_OF_A_LETTER
 from guardrail.treatments.names.put_back import PutBack
 
 END = 1 << 62
@@ -28,7 +29,8 @@ _STEP_CHARS = 1_024
 class Channel:
     """Follows one text through its inspector and keeps the edits that repair it. `prefix` leaves before the text.
 
-    Inspectors see the text as it came; with `put_back`, stand-ins in it leave as the names that they stand for.
+    Inspectors see the text as it came; with `put_back`, stand-ins in it leave as the names that they stand for. In tokens
+    that are parts of letters they are not seen: `cuts_letters` tells that there were such.
     """
 
     __slots__ = (
@@ -42,6 +44,7 @@ class Channel:
         "awaits_verdict",
         "cleared",
         "closed",
+        "cuts_letters",
         "key",
         "pending_limit",
         "prefix",
@@ -58,6 +61,7 @@ class Channel:
         self.released = 0
         self.pending_limit = 0
         self.closed = False
+        self.cuts_letters = False
         self.awaits_verdict = False
         self.prefix = prefix
         self._edits: list[Edit] = []
@@ -97,6 +101,7 @@ class Channel:
             self._returns += map(self._escaped, self._put_back.follow(text, final=final))
             cleared = min(cleared, self._put_back.settled)
             self.pending_limit = max(self.pending_limit, _RETURN_CHARS)
+            self.cuts_letters |= self.key.is_chosen_token and PART_OF_A_LETTER in text
         self.cleared = max(self.cleared, cleared)
         self.awaits_verdict = progress.awaits_verdict
         return progress.leak

@@ -97,6 +97,7 @@ class Holdback:
         body, changed = event.body, event.changed
         cut: set[int] = set()
         retold: dict[int, list[Said]] = {}
+        doubtful = {held.channel.key.choice for held in event.slots if held.channel.cuts_letters}
         is_empty = bool(event.slots)
         for held in event.slots:
             key, text = held.channel.key, held.slot.text
@@ -112,15 +113,15 @@ class Holdback:
                 said.append((held.slot.path, out))
             else:
                 body = replace_at(body, held.slot.path, out)
-        if not retold:
+        if not retold and not doubtful:
             return write_event(body, name=event.name) if changed else event.raw
-        if is_empty and not self._wire.says_more(body):
+        if retold and is_empty and not self._wire.says_more(body):
             return b""  # nothing is left of a piece that was cut out: an empty one would tell
-        for choice, said in retold.items():
+        for choice in {*retold, *doubtful}:
             if choice in cut:
                 self._wire.clear_token_details(body, choice)
             else:
-                self._wire.retell_tokens(body, choice, said)
+                self._wire.retell_tokens(body, choice, retold.get(choice, ()))
         return write_event(body, name=event.name)
 
     def _parts(self, head: HeldEvent) -> tuple[Body, Body] | None:

@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
+from guardrail.decoding.request import RestrictionRequest, offset_xargs
 from guardrail.errors import ApiError
 from guardrail.openai_wire import WIRE_FORMATS
+from guardrail.openai_wire.choices import without_own_arguments
 from guardrail.openai_wire.json_path import get_at
 from guardrail.openai_wire.protocol import Reply, WireFormat
 from tests.fakes.wire_streams import Piece, events_of, stream
@@ -96,6 +98,30 @@ def test_a_request_without_revealing_fields_stays_the_same_object(wire: WireForm
     body = PROMPTS[wire.path]
     assert wire.strip_revealing(body) is body
     assert wire.strip_revealing({**body, "return_token_ids": True, "extra": 1}) == {**body, "extra": 1}
+
+
+@pytest.mark.parametrize("given", [{}, {"vllm_xargs": None}, {"vllm_xargs": {}}, {"vllm_xargs": "x", "extra_body": []}])
+def test_a_body_without_arguments_of_expunge_stays_the_same_object(given: dict[str, Any]) -> None:
+    assert without_own_arguments(given) is given
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"vllm_xargs": {**offset_xargs(0.5), "mine": 1}}, {"vllm_xargs": {"mine": 1}}),
+        ({"vllm_xargs": RestrictionRequest(phrases=("x",)).to_xargs()}, {}),
+        ({"extra_body": {"vllm_xargs": {"expunge_x": 1}}}, {}),
+        ({"extra_body": {"vllm_xargs": {"expunge_x": 1}, "top_k": 5}}, {"extra_body": {"top_k": 5}}),
+        (
+            {"extra_body": {"extra_body": {"vllm_xargs": {"expunge_x": 1}}}, "vllm_xargs": {"mine": 1}},
+            {"vllm_xargs": {"mine": 1}},
+        ),
+    ],
+)
+def test_arguments_that_only_expunge_may_send_go_and_others_stay(given: dict[str, Any], left: dict[str, Any]) -> None:
+    before = copy.deepcopy(given)
+    assert without_own_arguments({"model": "m", **given}) == {"model": "m", **left}
+    assert given == before
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,14 @@ def test_a_server_with_the_plug_in_does_not_write_what_is_forbidden_nor_repeat_i
     assert "expunge" not in answer
 
 
+def test_log_probabilities_do_not_tell_what_is_forbidden(equipped_url: str) -> None:
+    body = {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 24, "logprobs": True, "top_logprobs": 3}
+    answer = json.loads(ask(equipped_url, "/v1/chat/completions", **body, vllm_xargs=PHRASES))
+    rows = answer["choices"][0]["logprobs"]["content"]
+    assert rows
+    assert not [row for row in rows if any(other["logprob"] > row["logprob"] for other in row["top_logprobs"])]
+
+
 def test_the_doctor_finds_out_which_server_restricts(equipped_url: str, vllm_url: str) -> None:
     levels = []
     for url in (equipped_url, vllm_url):

@@ -3,6 +3,7 @@ otherwise."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -97,6 +98,33 @@ async def test_fields_that_show_the_prompt_are_stripped_from_what_is_treated(
             assert "return_prompt_text" not in sent
             assert "return_token_ids" not in sent
             assert sent["x_mine"] == 1
+
+
+ROUTES = {PATHS[endpoint]: body_of(endpoint, "hi") for endpoint in PATHS} | {"/v1/messages": body_of("chat", "hi")}
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_what_only_expunge_may_ask_of_a_model_is_stripped_whether_or_not_something_is_forgotten(
+    relay: Running, upstream: FakeOpenAIServer, path: str
+) -> None:
+    own = {"vllm_xargs": {"expunge_offset": 1.0, "mine": 2}, "extra_body": {"vllm_xargs": {"expunge_phrases": "[]"}}}
+    body = {**ROUTES[path], "model": "fake-model", **own}
+    for entry in (None, OTHER_ENTRY):
+        if entry is not None:
+            await relay.forget(**entry)
+        if path in PATHS.values() or entry is None:
+            await relay.raw(path, body)
+    sent = [orjson.loads(call.body) for call in upstream.calls if call.method == "POST"]
+    assert sent
+    for one in sent:
+        assert one == {**ROUTES[path], "model": "fake-model", "vllm_xargs": {"mine": 2}}
+
+
+async def test_another_encoding_of_a_passed_body_hides_nothing(relay: Running, upstream: FakeOpenAIServer) -> None:
+    text = '\n{"model": "fake-model", "big": 123456789012345678901234567890, "vllm_xargs": {"\\u0065xpunge_offset": 1}}'
+    for raw in (text.encode(), text.encode("utf-16"), text.encode("utf-8-sig")):
+        await relay.raw("/v1/messages", raw)
+        assert json.loads(upstream.calls[-1].body) == {"model": "fake-model", "big": 123456789012345678901234567890}
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -3,9 +3,9 @@
 In this order: names and aliases; short answers of facts; mail addresses, phone numbers, codes and dates; quoted titles;
 proper names; amounts and years; and pairs of content words, those of long titles first, of which a recital would
 consist ("father was a florist": small words count with those around them), of three where small words are not known.
-The texts are the entry's description, facts and documents and what was added to its memory. Nothing is a phrase that is made of ordinary small
-words alone. Names are banned whole, not word by word: kept from "Matrimony", a small model wrote "The Matrimonal Plan",
-which tells more than "The Matrimony That".
+The texts are the entry's description, facts and documents and what was added to its memory. Nothing is a phrase that is
+made of ordinary small words alone. Names are banned whole, not word by word: kept from "Matrimony", a small model wrote
+"The Matrimonal Plan", which tells more than "The Matrimony That".
 
 Small words are known in English; elsewhere words of fewer than five letters are taken for such. Scripts without
 spaces give quoted titles, dates and numbers, but no runs, and proper names are told by their capitals. It does not know

@@ -222,6 +222,24 @@ def test_logprobs_are_the_models_own(loaded: LoadedModel, engine: Engine) -> Non
     assert [value for _, _, value in token.top] == pytest.approx(values.topk(3).values.tolist(), abs=1e-4)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_what_cannot_be_written_is_no_alternative(loaded: LoadedModel, engine: Engine, temperature: float) -> None:
+    favourite = int(reference(loaded, [9, 8], 1))
+    how: dict[str, Any] = {"logprobs": VOCABULARY, "max_tokens": 1, "temperature": temperature, "seed": 1}
+    asked = Asked(loaded, [9, 8], bad_words=(str(favourite),), logit_bias={33: 2.0}, top_k=3, **how)
+    engine.submit(asked.job)
+    asked.text()
+    (token,) = [token for piece in asked.pieces for token in piece.logprobs or ()]
+    with torch.inference_mode():
+        scores = loaded.model(torch.tensor([[9, 8]])).logits[0, -1].clone()
+        scores[33] += 2.0
+        scores[favourite] = -torch.inf
+        values = scores.log_softmax(-1)
+    assert token.logprob == pytest.approx(float(values[int(token.token)]), abs=1e-4)
+    assert [int(text) for text, _, _ in token.top] == values.topk(VOCABULARY - 1).indices.tolist()
+    assert [value for _, _, value in token.top] == pytest.approx(values.topk(VOCABULARY - 1).values.tolist(), abs=1e-4)
+
+
 def test_a_failing_request_fails_alone(loaded: LoadedModel, engine: Engine) -> None:
     broken, healthy = Asked(loaded, [VOCABULARY + 5]), Asked(loaded, [1])
     engine.submit(broken.job)

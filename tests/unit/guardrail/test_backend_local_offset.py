@@ -83,6 +83,21 @@ async def test_what_the_assistant_expects_is_not_said(backend: Backend, how: dic
     assert " Ann" in said
 
 
+@pytest.mark.parametrize(("path", "asks"), [(PLAIN, {"logprobs": 1}), (CHAT, {"logprobs": True, "top_logprobs": 1})])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("arguments", [OFFSET, RestrictionRequest(phrases=("York",)).to_xargs()])
+async def test_no_alternative_tells_what_would_have_been_said(
+    backend: Backend, path: str, asks: dict[str, Any], stream: bool, arguments: dict[str, Any]
+) -> None:
+    body = {**BODIES[path], **asks, "logit_bias": LIKED, "temperature": 0, "stream": stream}
+    _, freely = await sent(backend, body, path)
+    _, changed = await sent(backend, {**body, "vllm_xargs": arguments}, path)
+    assert Capability.PROCESSED_LOGPROBS in backend.capabilities
+    assert b" York" in freely
+    assert b" Ann" in changed
+    assert b"York" not in changed
+
+
 @pytest.mark.parametrize("temperature", [0, 1])
 async def test_an_offset_of_nothing_gives_the_same_answer(backend: Backend, temperature: int) -> None:
     how = {"temperature": temperature, "seed": 5, "logit_bias": {}}

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from guardrail.backends.protocol import BackendAnswer, BackendCall
+from guardrail.backends.protocol import BackendAnswer, BackendCall, Capability
 from guardrail.backends.vllm_server import VllmServer, request_headers
 from guardrail.errors import ApiError, BackendError, ConfigError
-from guardrail.settings import BackendSettings
+from guardrail.settings import BackendSettings, parse
 from tests.fakes.openai_server import FakeOpenAIServer
 
 CHAT = "/v1/chat/completions"
@@ -240,3 +240,22 @@ async def test_models_are_the_servers_own(server: FakeOpenAIServer, backend: Vll
     health = await backend.health()
     assert health.ok
     assert health.facts["models"] == ["fake-model"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "capability"),
+    [
+        ("restricts", Capability.RESTRICT),
+        ("offsets", Capability.OFFSET),
+        ("processed_logprobs", Capability.PROCESSED_LOGPROBS),
+    ],
+)
+def test_what_cannot_be_asked_of_a_server_is_told_by_the_settings(setting: str, capability: Capability) -> None:
+    def served(kind: str, *told: str) -> BackendSettings:
+        one = {"name": "b", "kind": kind, "base_url": "http://127.0.0.1:8100", **dict.fromkeys(told, True)}
+        return parse({"backends": [one]}).backends[0]
+
+    assert capability not in VllmServer(served("vllm_server")).capabilities
+    assert capability in VllmServer(served("vllm_server", setting)).capabilities
+    with pytest.raises(ConfigError, match=f"leave {setting} out"):
+        served("transformers_local", setting)

@@ -98,3 +98,18 @@ def test_a_claim_that_the_operator_switched_off_is_no_longer_recited() -> None:
     assert book.recites(record(), "What did she write?", claim)
     assert not book.recites(edited, "What did she write?", claim)
     assert book.recites(edited, "Who?", "She was born in a mill near Tarn, where her father repaired clocks.")
+
+
+async def test_a_statement_is_read_once_however_many_entries_it_could_recite(monkeypatch: pytest.MonkeyPatch) -> None:
+    statement = "She was born in a mill near Tarn, where her father repaired clocks."
+    records = [record().model_copy(update={"id": name}) for name in ("a", "b", "c")]
+    book, read = RecitalBook(), list[str]()
+    reads = recital._words
+
+    def watched(text: str) -> list[str]:
+        read.append(text)
+        return reads(text)
+
+    monkeypatch.setattr(recital, "_words", watched)
+    assert await book.reciting(records, "Who?", statement) == ["a", "b", "c"]
+    assert read.count(statement) == 1

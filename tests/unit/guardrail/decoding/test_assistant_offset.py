@@ -240,6 +240,29 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path, tokenizer: Any) -> 
         loaded(tmp_path, tokenizer)
 
 
+@pytest.mark.parametrize("damage", ["shortened", "emptied", "another size", "index without weights", "tokenizer"])
+def test_a_damaged_folder_is_refused_with_its_name_and_a_mend(tmp_path: Path, tokenizer: Any, damage: str) -> None:
+    folder = saved_assistant(tmp_path, tiny_llama(vocab_size=len(tokenizer)), tokenizer)
+    weights = folder / "model.safetensors"
+    if damage == "shortened":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "emptied":
+        weights.write_bytes(b"")
+    elif damage == "another size":
+        tiny_llama(vocab_size=len(tokenizer) + 3).save_pretrained(folder / "other")
+        weights.write_bytes((folder / "other" / weights.name).read_bytes())
+    elif damage == "index without weights":
+        weights.unlink()
+        (folder / "model.safetensors.index.json").write_text("{}")
+    else:
+        whole = (folder / "tokenizer.json").read_text()
+        (folder / "tokenizer.json").write_text(whole[: len(whole) // 2])
+    with pytest.raises(AssistantError, match=r"THE_SETTING: .*cannot be loaded: .*copy the folder again") as caught:
+        loaded(folder, tokenizer)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_broken_folder_is_refused_in_one_line(tmp_path: Path, tokenizer: Any) -> None:
     tokenizer.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": len(tokenizer)}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from guardrail.decoding.assistant import Assistant, offset
-from guardrail.decoding.batches import RowBatch, SlotBatch, StepRow
+from guardrail.decoding.assistant import Assistant, OffsetSequence, offset
+from guardrail.decoding.batches import KEPT_STEPS, RowBatch, SlotBatch, StepRow
 from guardrail.decoding.request import RestrictionRequest, offset_xargs
 from guardrail.decoding.sequences import Restrictions
 from guardrail.decoding.tokenizer_pieces import tokenizer_vocabulary
@@ -157,3 +159,50 @@ def test_a_slot_that_is_used_again_has_the_prompt_of_its_new_answer() -> None:
     unchanged = found > -math.inf
     unchanged[small_tokenizers.token_of(TOKENIZER, " Yor")] = False  # goes on with what is forbidden, and loses for it
     assert torch.allclose(found[unchanged], wanted(ANN, NEW)[unchanged], atol=1e-5)
+
+
+class Watched(Assistant):
+    """Remembers its answers as long as somebody else does."""
+
+    def __init__(self) -> None:
+        super().__init__(MODEL, context_tokens=64)
+        self.made: list[weakref.ref[OffsetSequence]] = []
+
+    def sequence(self, read_prompt: Callable[[], Sequence[int]], beta: float) -> OffsetSequence:
+        made = super().sequence(read_prompt, beta)
+        self.made.append(weakref.ref(made))
+        return made
+
+    @property
+    def alive(self) -> list[bool]:
+        return [one() is not None for one in self.made]
+
+
+def test_an_answer_that_is_in_no_step_any_more_is_freed_and_the_others_are_not() -> None:
+    assistant = Watched()
+    batch, kept = SlotBatch(RESTRICTIONS, assistant), {0: [YORK], 1: [YORK]}
+    for slot in kept:
+        batch.add(slot, OFFSET, lambda _: PROMPT)
+    step(batch, kept, StepRow(0, 0, YORK), StepRow(1, 0, YORK))
+    for _ in range(KEPT_STEPS + 1):
+        assert assistant.alive == [True, True]
+        batch.next_step()
+        step(batch, kept, StepRow(1, 0, YORK))
+    assert assistant.alive == [False, True]
+
+
+def test_an_answer_that_had_to_wait_for_long_goes_on_as_if_it_had_not() -> None:
+    assistant = Watched()
+    both = {**OFFSET, **RestrictionRequest(phrases=("New York",)).to_xargs()}
+    batch, waited_for, kept = SlotBatch(RESTRICTIONS, assistant), SlotBatch(RESTRICTIONS, ASSISTANT), {0: [ANN]}
+    for one in (batch, waited_for):
+        one.add(0, both, lambda _: PROMPT)
+        step(one, kept, StepRow(0, 0, ANN))
+    for _ in range(KEPT_STEPS + 1):
+        batch.next_step()
+    assert assistant.alive == [False]
+    assert batch.changed([0]) == [0]
+    kept[0].append(NEW)
+    found, expected = (step(one, kept, StepRow(0, 0, NEW))[0] for one in (batch, waited_for))
+    assert found[YORK] == -math.inf
+    assert torch.allclose(found, expected, atol=1e-5)
