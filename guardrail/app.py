@@ -14,6 +14,7 @@ from typing import Any
 
 from guardrail.api.data_plane import DataPlane
 from guardrail.api.endpoint import Services
+from guardrail.app_pictures import known_picture_treatments, picture_flow
 from guardrail.auth import Authenticator
 from guardrail.backends import create
 from guardrail.backends.protocol import Backend
@@ -30,14 +31,17 @@ from guardrail.forward import ask_model
 from guardrail.journal import Journal
 from guardrail.memory_builder import MemoryBuilder
 from guardrail.metrics import Metrics
+from guardrail.picture_shelf import PictureShelf
 from guardrail.planning import Planner
 from guardrail.policy import CHOOSES, LADDER, parts_of
 from guardrail.settings import BackendSettings, Settings
 from guardrail.treatments.embeds_in import Corrupt
+from guardrail.treatments.image import PICTURE_TREATMENTS
 from guardrail.treatments.text import TREATMENTS
 from retrieval.audit_log import AuditWriter
 from retrieval.entry import EntryKind, RegisteredEntry
 from retrieval.follower import Follower
+from retrieval.pictures import PictureBook
 from retrieval.registry import Registry
 from retrieval.searcher import Searcher
 
@@ -53,19 +57,23 @@ class Proxy:
         *,
         backends: list[tuple[BackendSettings, Backend]] | None = None,
         searcher: Searcher | None = None,
+        pictures: PictureBook | None = None,
     ) -> None:
-        """`backends` and `searcher` stand in for what the settings name."""
+        """`backends`, `searcher` and `pictures` stand in for what the settings name."""
         self.settings = settings
         _check_treatments(settings)
         self.registry = Registry.open(settings.retrieval.data_dir)
         self.searcher = searcher or Searcher(settings.retrieval)
-        self.follower = Follower(self.registry, self.searcher, only_watch=settings.policy.shadow)
+        self.pictures = pictures or PictureBook(settings.retrieval)
+        self.follower = Follower(
+            self.registry, self.searcher, pictures=self.pictures, only_watch=settings.policy.shadow
+        )
         served = backends or [(one, create(one, cache_dir=settings.retrieval.cache_dir)) for one in settings.backends]
         self.router = Router([(one, Watched(backend, self._backend_failed)) for one, backend in served])
         self._served = [one for one, _ in served]
         self._corrupt_of: dict[str, Corrupt] = {}
         names = [backend.name for backend in self.router.backends]
-        self.metrics = Metrics(treatments=(*TREATMENTS, *LADDER.values()), backends=names)
+        self.metrics = Metrics(treatments=(*TREATMENTS, *LADDER.values(), *known_picture_treatments()), backends=names)
         self.audit = AuditWriter(self.registry.audit)
         self.memory = MemoryBuilder(self.registry, self.searcher)
         self.elicitation = Elicitation(
@@ -79,6 +87,7 @@ class Proxy:
             timeout_s=settings.policy.detector_timeout_s,
             observe=self._observe,
         )
+        journal = Journal(settings.audit, self.audit, self.metrics)
         self.flow = Flow(
             settings=settings,
             follower=self.follower,
@@ -86,15 +95,32 @@ class Proxy:
             cascade=cascade,
             router=self.router,
             planner=Planner(policy=settings.policy, naming_key=self.registry.naming_key, corrupt_of=self._corrupt_of),
-            journal=Journal(settings.audit, self.audit, self.metrics),
+            journal=journal,
         )
         self.authenticator = Authenticator(self.registry, required=settings.auth.required)
-        services = Services(settings=settings, flow=self.flow, router=self.router, follower=self.follower)
+        self.picture_flow = picture_flow(
+            settings,
+            self.flow,
+            router=self.router,
+            follower=self.follower,
+            journal=journal,
+            book=self.pictures,
+            entry_ids=lambda: self.searcher.entries,
+        )
+        services = Services(
+            settings=settings,
+            flow=self.flow,
+            router=self.router,
+            follower=self.follower,
+            picture_flow=self.picture_flow,
+            shelf=PictureShelf() if settings.server.workers == 1 else None,
+        )
         self.data_app = DataPlane(services, self.authenticator, self.metrics)
 
     async def start(self, *, keeps_memory: bool = True) -> None:
         """Load the embedder, follow the registry, start the backends. `keeps_memory`: this process embeds entries."""
         await self.searcher.start()
+        await self.pictures.start()
         if keeps_memory:
             await self.memory.start()
         data_dir = self.settings.retrieval.data_dir
@@ -143,6 +169,7 @@ class Proxy:
                 self.searcher.save_snapshot(self.settings.retrieval.data_dir)
             except OSError as error:  # the next start embeds or reads again what the snapshot would have held
                 _log.error("the index snapshot was not written: %s", error.strerror)
+        await self.pictures.aclose()
         await self.searcher.aclose()
         self.registry.close()
 
@@ -202,11 +229,12 @@ class Proxy:
 
     async def _after_change(self) -> None:
         await self.follower.catch_up()
+        await self.pictures.learn(())  # so that no request has to wait for reference pictures
         self._gauge()
 
     async def _explain(self, body: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:
         await self.follower.catch_up()
-        return await explain_match(self.flow, body, caller)
+        return await explain_match(self.flow, body, caller, self.picture_flow)
 
     def _observe(self, detector: str, seconds: float) -> None:
         self.metrics.detector("lexical" if detector == "lexical" else "encoder", seconds)
@@ -238,8 +266,9 @@ def _check_treatments(settings: Settings) -> None:
     named = {"treatment": settings.policy.treatment}
     named |= {f"treatments_by_kind.{kind}": name for kind, name in settings.policy.treatments_by_kind.items()}
     for key, name in named.items():
-        if name != CHOOSES and not set(parts_of(name)) <= TREATMENTS.keys():
-            known = ", ".join((CHOOSES, *TREATMENTS))
+        served = (TREATMENTS.keys(), PICTURE_TREATMENTS.keys())
+        if name != CHOOSES and not any(set(parts_of(name)) <= family for family in served):
+            known = ", ".join(dict.fromkeys((CHOOSES, *TREATMENTS, *PICTURE_TREATMENTS)))
             raise ConfigError(
                 f"policy.{key}: unknown treatment '{name}'; known: {known} (several: \"stand_in+restrict\")"
             )

@@ -29,6 +29,9 @@ class Capability(StrEnum):
     BAD_WORDS = "bad_words"  # a list of words that are never written just so, in this spelling
     OFFSET = "offset"  # what an assistant expects is taken off: `vllm_xargs` as decoding.request gives them
     PROMPT_EMBEDS = "prompt_embeds"  # parts of a message may be given as embeddings
+    IMAGES = "images"  # draws: /v1/images/generations
+    NEGATIVE_PROMPT = "negative_prompt"  # what is drawn can be led away from a text
+    STEERING = "steering"  # a treatment may work inside the pipeline, in this process
     PROCESSED_LOGPROBS = "processed_logprobs"  # log-probabilities are those behind what restricts and offsets
 
 
@@ -74,6 +77,7 @@ class EvidenceKind(StrEnum):
     MEANING = "meaning"  # semantic nearness to an exemplar, question, description or document
     FOCUS = "focus"  # carried over from an earlier turn that the current one continues
     TOLD_IN_STEPS = "told_in_steps"  # put together from several turns or texts
+    PICTURE = "picture"  # a drawn picture shows it
     CLAIM = "claim"  # a statement of an answer that tells of it, judged together with the question
 
 

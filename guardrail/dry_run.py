@@ -11,23 +11,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guardrail.decision import Action, Caller, Detection, Evidence, OnLeak, Passage
+from guardrail.backends.router import Route
+from guardrail.decision import Action, Caller, Capability, Detection, Evidence, OnLeak, Passage
 from guardrail.errors import ApiError
 from guardrail.flow import Flow
 from guardrail.inspection import is_single
 from guardrail.journal import suspects_of
-from guardrail.openai_wire import WIRE_FORMATS
+from guardrail.openai_wire import WIRE_FORMATS, images
 from guardrail.openai_wire.protocol import Body
+from guardrail.picture_drawing import MOST_ROUNDS, Standing
+from guardrail.picture_flow import PictureFlow
+from guardrail.picture_sending import PictureAsk
 from guardrail.planning import Decided, Rung
 from guardrail.policy import parts_of, treatment_of
 from guardrail.settings import PolicySettings
 from retrieval.entry import SuppliedContext
 
+_PICTURE_FIELDS = frozenset(
+    {"size", "quality", "negative_prompt", "num_inference_steps", "guidance_scale", "cfg_scale", "output_format"}
+)
 _BY_FIELD = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/responses"}
 
 
-async def explain_match(flow: Flow, body: Body, caller: Caller) -> Mapping[str, Any]:
-    """Matches, scores, evidence, decision, plan and milliseconds for a chat, completions or responses body."""
+async def explain_match(
+    flow: Flow, body: Body, caller: Caller, picture_flow: PictureFlow | None = None
+) -> Mapping[str, Any]:
+    """Matches, scores, evidence, decision, plan and milliseconds for a chat, completions or responses body, or a prompt for
+    pictures."""
+    if picture_flow is not None and await _asks_for_pictures(picture_flow, body):
+        return await _explain_picture(picture_flow, body, caller)
     path = next((path for field, path in _BY_FIELD.items() if field in body), None)
     if path is None:
         raise ApiError("Send a request body with 'messages', 'prompt' or 'input'.", param="messages")
@@ -41,6 +53,50 @@ async def explain_match(flow: Flow, body: Body, caller: Caller) -> Mapping[str, 
     except ApiError as error:
         return {**told, "plan": None, "plan_error": error.message}
     return {**told, "plan": {"backend": foreseen.backend, **_planned(decided, foreseen.rungs, single=is_single(body))}}
+
+
+async def _asks_for_pictures(picture_flow: PictureFlow, body: Body) -> bool:
+    """True for a prompt to a model that draws; where a backend does both, something else must say what is meant."""
+    if not isinstance(body.get("prompt"), str) or "messages" in body:
+        return False
+    try:
+        route = await picture_flow.route(body.get("model"))
+    except ApiError:
+        return False
+    return Capability.COMPLETIONS not in route.backend.capabilities or not _PICTURE_FIELDS.isdisjoint(body)
+
+
+async def _explain_picture(picture_flow: PictureFlow, body: Body, caller: Caller) -> Mapping[str, Any]:
+    """The same for a prompt for pictures; what would follow if a picture showed an entry."""
+    route = await picture_flow.route(body.get("model"))
+    asker = Caller(tenant=str(body.get("tenant", caller.tenant)), key_id=caller.key_id, is_admin=caller.is_admin)
+    ask = PictureAsk(asked=images.parse(body), body=body, raw=b"", caller=asker, request_id="")
+    decided, standing = await picture_flow.decide(ask, route)
+    told = _told(decided, list(decided.passages), None)
+    plan = standing.plan
+    if plan is None:
+        return {**told, "plan": {"backend": route.backend.name, "treatment": None, "after_leak": []}}
+    planned = {
+        "backend": route.backend.name,
+        "treatment": plan.treatment,
+        "asks_backend": plan.refusal is None,
+        "prompt_changes": plan.prompt is not None,
+        "leads_away": bool(plan.negative_prompt),
+        "steers": plan.steering is not None,
+        "after_leak": _rungs_below(picture_flow, ask, route, standing),
+    }
+    return {**told, "plan": planned}
+
+
+def _rungs_below(picture_flow: PictureFlow, ask: PictureAsk, route: Route, standing: Standing) -> list[str]:
+    rungs: list[str] = []
+    while picture_flow.looks and standing.plan is not None and standing.plan.refusal is None:
+        if standing.plan.is_blank or len(rungs) > MOST_ROUNDS:
+            break
+        standing = picture_flow.stricter(ask, route, standing, ())
+        if standing.plan is not None:
+            rungs.append(standing.plan.treatment)
+    return rungs
 
 
 def _planned(decided: Decided, rungs: Sequence[Rung], *, single: bool) -> dict[str, Any]:
@@ -77,7 +133,8 @@ def _missing(treatment: str, rung: Rung) -> dict[str, Any]:
     return {"treatment": treatment, "why": "backend" if helped else "request", "needs_any_of": helped}
 
 
-def _told(decided: Decided, passages: list[Passage], policy: PolicySettings) -> dict[str, Any]:
+def _told(decided: Decided, passages: list[Passage], policy: PolicySettings | None) -> dict[str, Any]:
+    """`policy`: of words; without it no entry's own treatment is told."""
     decision = decided.decision
     found = {
         detection.entry.id: detection
@@ -99,7 +156,9 @@ def _told(decided: Decided, passages: list[Passage], policy: PolicySettings) -> 
         "action": decision.action.value,
         "treatment": decision.treatment,
         "entries": list(decision.entry_ids),
-        "entry_treatments": [_own(one, policy) for one in sorted(decision.detections, key=lambda one: one.entry.id)],
+        "entry_treatments": [
+            _own(one, policy) for one in sorted(decision.detections, key=lambda one: one.entry.id) if policy is not None
+        ],
         "supplied": sorted(detection.entry.id for detection in decision.supplied),
         "shadow": sorted(detection.entry.id for detection in decision.shadow),
         "suspects": suspects_of(decision),

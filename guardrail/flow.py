@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from guardrail.backends.protocol import BackendAnswer
 from guardrail.backends.router import Route, Router
@@ -40,8 +41,12 @@ from guardrail.settings import PolicySettings, Settings
 from guardrail.streaming.answers import find_leaks
 from guardrail.streaming.delivery import Attempt, deliver_stream, deliver_whole
 from guardrail.treatments.text.question import read_question
+from retrieval.entry import RegisteredEntry
 from retrieval.follower import Follower
 from retrieval.searcher import Searcher
+
+Modality = Literal["text", "image"]
+"""What an answer is made of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,10 +123,13 @@ class Flow:
             subject, decided.decision, shape=shape, took_ms=decided.took_ms, passages=decided.passages
         )
 
-    async def judge(self, passages: Sequence[Passage], caller: Caller, model: str | None) -> Decided:
-        """Detect and decide for texts; also the dry run's way. A failing detector is the policy's matter."""
+    async def judge(
+        self, passages: Sequence[Passage], caller: Caller, model: str | None, *, modality: Modality = "text"
+    ) -> Decided:
+        """Detect and decide for texts that ask for text, or for pictures; also the dry run's way. A failing detector is the
+        policy's matter."""
         started = time.perf_counter()
-        admits = self.admits(caller, model)
+        admits = self.admits(caller, model, modality)
         try:
             decision = decide(await self._cascade.detect(passages, admits), self._settings.policy)
         except DetectorFailure as failure:
@@ -131,10 +139,15 @@ class Flow:
         took_ms = (time.perf_counter() - started) * 1e3
         return Decided(passages=passages, decision=decision, question=question, admits=admits, took_ms=took_ms)
 
-    def admits(self, caller: Caller, model: str | None) -> Admits:
-        """Which entries count for this caller and model, at this moment."""
+    def admits(self, caller: Caller, model: str | None, modality: Modality = "text") -> Admits:
+        """Which entries count for this caller, model and kind of answer, at this moment."""
         now = datetime.now(UTC)
-        return lambda entry_id: self._follower.admitted(entry_id, tenant=caller.tenant, model=model, now=now)
+
+        def admitted(entry_id: str) -> RegisteredEntry | None:
+            found = self._follower.admitted(entry_id, tenant=caller.tenant, model=model, now=now)
+            return found if found is not None and modality in found.entry.modalities else None
+
+        return admitted
 
     @property
     def policy(self) -> PolicySettings:

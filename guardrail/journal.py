@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guardrail.decision import Caller, Decision, Detection, Leak, OnLeak, Passage
-from guardrail.metrics import Metrics
+from guardrail.metrics import Detector, Metrics
 from guardrail.policy import would_change
 from guardrail.settings import AuditSettings
 from retrieval.audit_log import AuditRecord, AuditWriter
@@ -80,7 +80,8 @@ class Journal:
 
     def detector_failed(self, detector: str, mode: Literal["fail_closed", "fail_open"]) -> None:
         """A detector could not say; `mode` is what then happened to the request."""
-        self._metrics.detector_failure("lexical" if detector == "lexical" else "semantic", mode)
+        known: Detector = "lexical" if detector == "lexical" else "image" if detector == "image" else "semantic"
+        self._metrics.detector_failure(known, mode)
 
     def answered(self, *, by_model: bool) -> None:
         """A treated answer left."""

@@ -27,7 +27,18 @@ MULTIPROCESS_ENV: Final = "PROMETHEUS_MULTIPROC_DIR"
 OTHER: Final = "other"
 
 ENDPOINTS: Final = frozenset(
-    {"chat_completions", "completions", "responses", "embeddings", "models", "health", "passthrough", "admin"}
+    {
+        "chat_completions",
+        "completions",
+        "responses",
+        "embeddings",
+        "images",
+        "image_files",
+        "models",
+        "health",
+        "passthrough",
+        "admin",
+    }
 )
 Tier = Literal["lexical", "static", "encoder", "conversation", "total"]
 Detector = Literal["lexical", "semantic", "conversation", "image", "cascade"]

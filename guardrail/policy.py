@@ -58,16 +58,52 @@ written where the backend can keep the model from it. The names of the other kin
 something ("nerve agents"), so they begin with `ignorance`."""
 
 
+PICTURE_STRICTNESS = (
+    "negative_prompt",
+    "safree",
+    "sld",
+    "substitute",
+    "rewrite",
+    "prototype",
+    "blank",
+    "refusal",
+)
+"""Treatments for pictures from the mildest to the strictest."""
+
+PICTURE_LADDER: Mapping[str, str] = {
+    "negative_prompt": "prototype+negative_prompt",
+    "safree": "prototype+negative_prompt",
+    "sld": "prototype+negative_prompt",
+    "substitute": "rewrite+negative_prompt",
+    "prototype": "prototype+negative_prompt",
+    "prototype+negative_prompt": "prototype+sld",
+    "prototype+sld": "rewrite+negative_prompt",
+    "rewrite": "rewrite+negative_prompt",
+    "rewrite+negative_prompt": "blank",
+}
+"""Treatment -> the one that takes its place where it has nothing to work on (of a list: the first of it), the backend
+cannot do it, or a picture showed the entry under it. `blank` is the end, also of lists that are not here."""
+
+PICTURE_AUTO = "prototype+negative_prompt"
+"""What `auto` begins with for pictures. Distilled models, which are not led away from anything, get its first part; servers
+that only take a prompt go down the ladder to `rewrite`."""
+
+PICTURE_AUTO_BY_KIND: Mapping[EntryKind, str] = {EntryKind.HAZARD: "prototype+sld"}
+"""The same for kinds that begin further down."""
+
+
 def treatment_of(entry: ForgetEntry, settings: PolicySettings) -> str:
     """The entry's own treatment, else its kind's, else the default; `substitute` needs words and falls back. `auto` is
-    what it begins with for this entry."""
-    if entry.treatment is not None:
+    what it begins with for this entry. Names that are only known for pictures say nothing about words."""
+    default = settings.treatment if _is_for_words(settings.treatment) else CHOOSES
+    by_kind = settings.treatments_by_kind.get(entry.kind, default)
+    if entry.treatment is not None and _is_for_words(entry.treatment.method):
         name = entry.treatment.method
     elif entry.substitute:
         name = "substitute"
     else:
-        name = settings.treatments_by_kind.get(entry.kind, settings.treatment)
-    name = settings.treatment if name == "substitute" and not entry.substitute else name
+        name = by_kind if _is_for_words(by_kind) else default
+    name = default if name == "substitute" and not entry.substitute else name
     return AUTO.get(entry.kind, "ignorance") if name == CHOOSES else name
 
 
@@ -133,6 +169,37 @@ def parts_of(name: str) -> tuple[str, ...]:
 def next_rung(name: str) -> str | None:
     """What takes a treatment's place; None where the ladder ends."""
     return LADDER.get(name, "ignorance" if JOIN in name else None)
+
+
+def picture_treatment_of(entry: ForgetEntry, settings: PolicySettings, *, otherwise: str = CHOOSES) -> str:
+    """The entry's own treatment for pictures, else its kind's, else `otherwise`; names that are only known for language say
+    nothing about pictures. `auto` is what it begins with for this entry."""
+    own = entry.treatment.method if entry.treatment is not None else None
+    named = [own, settings.treatments_by_kind.get(entry.kind), otherwise]
+    name = next((one for one in named if one is not None and _is_for_pictures(one)), CHOOSES)
+    if name == "substitute" and not entry.substitute and own != name:
+        name = CHOOSES
+    return PICTURE_AUTO_BY_KIND.get(entry.kind, PICTURE_AUTO) if name == CHOOSES else name
+
+
+def next_picture_rung(name: str) -> str | None:
+    """What takes a picture treatment's place; None where the ladder ends."""
+    if name in ("blank", "refusal"):
+        return None
+    return PICTURE_LADDER.get(name, "blank")
+
+
+def strictest_for_pictures(names: Sequence[str]) -> str:
+    """The strictest of these treatments; the first of those that are equally strict."""
+    return max(names, key=lambda name: max(map(PICTURE_STRICTNESS.index, parts_of(name))))
+
+
+def _is_for_words(name: str) -> bool:
+    return name == CHOOSES or all(part in STRICTNESS for part in parts_of(name))
+
+
+def _is_for_pictures(name: str) -> bool:
+    return name == CHOOSES or all(part in PICTURE_STRICTNESS for part in parts_of(name))
 
 
 def strictest(names: Sequence[str]) -> str:

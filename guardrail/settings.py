@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,9 +19,43 @@ from guardrail.decision import OnLeak, RefusalStyle
 from guardrail.errors import ConfigError
 from retrieval.settings import RetrievalSettings
 
+_SIZE = r"[1-9][0-9]{0,3}x[1-9][0-9]{0,3}"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DrawingSettings(_Section):
+    """How a `diffusers_pipeline` draws. What a caller asks for goes before what is set here, up to the limits."""
+
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    """Denoising steps where the caller asks for none. Unset: the pipeline's own number."""
+
+    guidance_scale: float | None = Field(default=None, ge=0, le=100)
+    """Guidance where the caller asks for none. Unset: the pipeline's own. Turbo models want 0."""
+
+    size: str | None = Field(default=None, pattern=f"^{_SIZE}$")
+    """Size where the caller asks for none, such as `512x512`. Unset: the pipeline's own."""
+
+    sizes: tuple[str, ...] = ()
+    """The only sizes that may be asked for, such as `[512x512, 768x512]`. Empty: any that the pipeline can draw."""
+
+    max_edge: int = Field(default=2048, ge=8, le=8192)
+    """Longest side of a picture, in pixels."""
+
+    max_steps: int = Field(default=150, ge=1, le=1000)
+    """Most denoising steps that a caller may ask for."""
+
+    max_pictures: int = Field(default=10, ge=1, le=10)
+    """Most pictures of one request."""
+
+    at_once: int = Field(default=1, ge=1, le=10)
+    """Pictures of one request that are drawn in one pass. With 1, each is what its seed gives alone, to the bit; a fast GPU
+    draws more in the same time."""
+
+    separate_process: bool = False
+    """Draw in a process of its own: one that dies (no memory, a broken driver) is started again, and the proxy lives."""
 
 
 class BackendSettings(_Section):
@@ -29,8 +64,8 @@ class BackendSettings(_Section):
     name: str = Field(min_length=1)
     """Label in metrics and errors."""
 
-    kind: Literal["vllm_server", "litellm_provider", "transformers_local", "echo"]
-    """`vllm_server` is any OpenAI-compatible server."""
+    kind: Literal["vllm_server", "litellm_provider", "transformers_local", "diffusers_pipeline", "echo"]
+    """`vllm_server` is any OpenAI-compatible server. `diffusers_pipeline` draws pictures."""
 
     base_url: str | None = None
     """`vllm_server`: the server's address up to and without `/v1`."""
@@ -52,6 +87,7 @@ class BackendSettings(_Section):
 
     model: str | None = None
     """`transformers_local`: hub id, folder, GGUF file or `smollm2` (the packaged default).
+    `diffusers_pipeline`: hub id or folder of a text-to-image pipeline, or `shapes` (the packaged default).
     `litellm_provider`: unused, see `models`."""
 
     adapter: str | None = None
@@ -80,16 +116,25 @@ class BackendSettings(_Section):
     server was started with `--enable-prompt-embeds`. `transformers_local`: its own model's folder where nothing is set."""
 
     device: str = "auto"
-    """`transformers_local`: `auto`, `cpu`, `cuda`, `cuda:0` ..."""
+    """`transformers_local`: `auto`, `cpu`, `cuda`, `cuda:0` ...; of `diffusers_pipeline`, too."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`transformers_local`: `auto` is float32 on CPU and bfloat16 on GPU."""
+    """`transformers_local`: `auto` is float32 on CPU and bfloat16 on GPU. Of `diffusers_pipeline`, too (float16
+    where the GPU knows no bfloat16)."""
 
     max_concurrent: int = Field(default=4, ge=1)
     """`transformers_local`: answers generated at once, one token each in turn."""
 
     max_waiting: int = Field(default=64, ge=0)
-    """`transformers_local`: requests that may wait; more are answered 429 with `retry-after`."""
+    """`transformers_local`: requests that may wait; more are answered 429 with `retry-after`.
+    Of `diffusers_pipeline`, too."""
+
+    drawing: DrawingSettings = DrawingSettings()
+    """`diffusers_pipeline`: how it draws."""
+
+    picture_hosts: tuple[str, ...] = ()
+    """`vllm_server`: hosts besides its own from which a picture may be fetched that it answers by address, over https
+    and at public addresses only."""
 
     def api_key(self) -> str | None:
         """The upstream key from the environment, or None."""
@@ -122,6 +167,11 @@ class PolicySettings(_Section):
 
     detector_timeout_s: float = Field(default=5.0, gt=0)
     """Longest time that detection may take for one request, and a verdict on pieces of an answer."""
+
+    picture_gate: float | None = Field(default=None, gt=0, le=1)
+    """Prompts for pictures in which nothing was met are held against the entries in the space of the pipeline's own text
+    encoder as well, which sees descriptions and adversarial prompts; an entry is taken out from this presence on (0: as in
+    ordinary prompts, 1: as in prompts that name it; try 0.3). Unset: not. Only for a `diffusers_pipeline`."""
 
     shadow: bool = False
     """Decide and record only, for every entry: what callers get is not changed. `GET /v1/forget/shadow-report` then tells
@@ -216,8 +266,8 @@ class Settings(_Section):
         for backend in self.backends:
             for wrong in _wrong_with(backend):
                 raise ValueError(f"backends: '{backend.name}' {wrong}")
-            if backend.kind == "transformers_local" and self.server.workers > 1:
-                raise ValueError("server.workers: transformers_local holds the model in one process; set workers: 1")
+            if backend.kind in ("transformers_local", "diffusers_pipeline") and self.server.workers > 1:
+                raise ValueError(f"server.workers: {backend.kind} holds the model in one process; set workers: 1")
         public = [name for backend in self.backends for name in backend.models]
         for name in public:
             if public.count(name) > 1:
@@ -250,6 +300,12 @@ def _wrong_with(backend: BackendSettings) -> Iterator[str]:
         )
     if backend.offsets and kind != "vllm_server":
         yield "is no vllm_server; leave offsets out: transformers_local takes an assistant, and other kinds cannot"
+    if backend.drawing != DrawingSettings() and kind != "diffusers_pipeline":
+        yield "is no diffusers_pipeline and draws nothing itself; leave drawing out"
+    if backend.picture_hosts and kind != "vllm_server":
+        yield "is no vllm_server; leave picture_hosts out: only an image server's answers hold addresses to follow"
+    if any(re.fullmatch(_SIZE, size) is None for size in backend.drawing.sizes):
+        yield "has drawing.sizes that are no sizes; write them as WIDTHxHEIGHT in pixels, such as 512x512"
     if backend.processed_logprobs and kind != "vllm_server":
         yield "is no vllm_server; leave processed_logprobs out: transformers_local has them anyway, other kinds have not"
     if backend.restricts and kind != "vllm_server":

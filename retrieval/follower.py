@@ -10,6 +10,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from retrieval.entry import RegisteredEntry
+from retrieval.pictures import PictureBook
 from retrieval.registry import Change, Registry
 from retrieval.scopes import Scopes
 from retrieval.searcher import Searcher
@@ -20,10 +21,18 @@ PAGE = 1_000
 class Follower:
     """The live view of one process. All methods run on the event loop."""
 
-    def __init__(self, registry: Registry, searcher: Searcher, *, only_watch: bool = False) -> None:
-        """`only_watch`: every entry is taken as if it were in shadow."""
+    def __init__(
+        self,
+        registry: Registry,
+        searcher: Searcher,
+        *,
+        pictures: PictureBook | None = None,
+        only_watch: bool = False,
+    ) -> None:
+        """`pictures` is kept level, too; start it before. `only_watch`: every entry is taken as if it were in shadow."""
         self._registry = registry
         self._searcher = searcher
+        self._pictures = pictures
         self._scopes = Scopes()
         self._only_watch = only_watch
         self._watched: dict[str, RegisteredEntry] = {}
@@ -53,6 +62,8 @@ class Follower:
                 ids = [change.record.id for change in changes if change.seq > known_memory]
                 memory = await asyncio.to_thread(self._registry.memory_of, ids, self._searcher.fingerprint)
                 self._searcher.apply(changes, memory)
+                if self._pictures is not None:
+                    self._pictures.take([change.record for change in changes])
                 for change in changes:
                     self._scopes.put(change.record)
                     self._watched.pop(change.record.id, None)

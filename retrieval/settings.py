@@ -74,3 +74,19 @@ class RetrievalSettings(BaseModel):
 
     embed_batch: int = Field(default=32, ge=1)
     """Most texts that concurrent requests share in one encoder call."""
+
+    picture_embedder: Literal["clip", "small-encoder", "none"] = "none"
+    """How pictures are compared: `clip` (any CLIP or SigLIP model by hub id or folder, CPU or GPU), `small-encoder` (a
+    folder with a small encoder of a narrow world of pictures), or `none` (pictures are not looked at)."""
+
+    picture_embedder_model: str = ""
+    """Folder of the picture embedder's model; for `clip` also a hub id."""
+
+    picture_background: Path | None = None
+    """Folder of ordinary pictures (png, jpeg, webp, gif) against which entries' thresholds are set; a hundred and more make
+    them better. Without it the folder `background` beside the embedder's model is taken, if it is there, and else only the
+    pictures of other entries."""
+
+    picture_threshold: float | None = Field(default=None, gt=-1.0, lt=1.0)
+    """Cosine from which on a picture shows an entry that has too few reference pictures, or too few others beside it, for a
+    threshold of its own; the embedder's own default otherwise."""

@@ -18,6 +18,7 @@ from guardrail.api import (
     completions,
     embeddings,
     health,
+    images,
     models,
     passthrough,
     responses,
@@ -29,6 +30,7 @@ from guardrail.decision import Caller
 from guardrail.errors import ApiError, not_found, overloaded
 from guardrail.metrics import Metrics
 from guardrail.openai_wire.errors import error_body, error_headers
+from guardrail.picture_shelf import PATH as FILES
 from guardrail.replies import Outgoing
 from retrieval.errors import RetrievalError
 
@@ -40,6 +42,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/v1/completions": completions.ENDPOINT,
     "/v1/responses": responses.ENDPOINT,
     "/v1/embeddings": embeddings.ENDPOINT,
+    "/v1/images/generations": images.ENDPOINT,
     "/v1/models": models.ENDPOINT,
     "/healthz": health.ENDPOINT,
     "/health": health.ENDPOINT,
@@ -101,7 +104,7 @@ class DataPlane:
 
     async def _handle(self, exchange: _Exchange, endpoint: Endpoint | None) -> Outgoing:
         method = exchange.scope["method"]
-        if endpoint is health.ENDPOINT:
+        if endpoint is not None and endpoint.is_open:
             if method not in endpoint.methods:
                 return _wrong_method(method, endpoint)
             return await endpoint.handle(exchange.received(Caller(), self._services), self._services)
@@ -191,6 +194,8 @@ def find_endpoint(path: str, method: str) -> Endpoint | None:
         return found
     if path.startswith(models.PREFIX) and method == "GET":
         return models.ENDPOINT
+    if path.startswith(FILES):
+        return images.FILE_ENDPOINT
     return passthrough.ENDPOINT if path.startswith("/v1/") else None
 
 

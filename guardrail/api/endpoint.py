@@ -15,6 +15,8 @@ from guardrail.backends.router import Router
 from guardrail.decision import Caller
 from guardrail.errors import ApiError
 from guardrail.flow import Flow
+from guardrail.picture_flow import PictureFlow
+from guardrail.picture_shelf import PictureShelf
 from guardrail.replies import Outgoing
 from guardrail.settings import Settings
 from retrieval.follower import Follower
@@ -45,23 +47,31 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """What endpoints work with."""
+    """What endpoints work with. Without a `shelf` pictures are never given by address."""
 
     settings: Settings
     flow: Flow
     router: Router
     follower: Follower
+    picture_flow: PictureFlow
+    shelf: PictureShelf | None = None
 
 
 class Endpoint:
-    """A path with its methods and handler; `label` names it in metrics."""
+    """A path with its methods and handler; `label` names it in metrics. One that `is_open` asks for no key."""
 
     def __init__(
-        self, label: str, methods: Sequence[str], handle: Callable[[Received, Services], Awaitable[Outgoing]]
+        self,
+        label: str,
+        methods: Sequence[str],
+        handle: Callable[[Received, Services], Awaitable[Outgoing]],
+        *,
+        is_open: bool = False,
     ) -> None:
         self.label = label
         self.methods = frozenset(methods)
         self.handle = handle
+        self.is_open = is_open
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:

@@ -12,4 +12,4 @@ async def handle(received: Received, services: Services) -> Outgoing:
     return Outgoing(body=b'{"status":"ok"}')
 
 
-ENDPOINT = Endpoint("health", ["GET"], handle)
+ENDPOINT = Endpoint("health", ["GET"], handle, is_open=True)

@@ -18,6 +18,7 @@ BACKENDS: dict[str, str] = {
     "vllm_server": "guardrail.backends.vllm_server:VllmServer",
     "litellm_provider": "guardrail.backends.litellm_provider:LitellmProvider",
     "transformers_local": "guardrail.backends.transformers_local:TransformersLocal",
+    "diffusers_pipeline": "guardrail.backends.diffusers_pipeline:DiffusersPipeline",
     "echo": "guardrail.backends.echo:Echo",
 }
 

@@ -65,19 +65,44 @@ _FIELDS: dict[str, frozenset[str]] = {
     | _TOOLS
     | {"input", "instructions", "max_output_tokens", "reasoning", "text", "truncation", "include"},
     "/v1/embeddings": frozenset({"input", "dimensions", "encoding_format", "user"}),
+    "/v1/images/generations": frozenset(
+        {
+            "prompt",
+            "n",
+            "size",
+            "quality",
+            "style",
+            "background",
+            "moderation",
+            "output_format",
+            "output_compression",
+            "response_format",
+            "user",
+        }
+    ),
 }
 _FUNCTIONS = {
     "/v1/chat/completions": "acompletion",
     "/v1/completions": "atext_completion",
     "/v1/responses": "aresponses",
     "/v1/embeddings": "aembedding",
+    "/v1/images/generations": "aimage_generation",
 }
 
 
 class LitellmProvider:
     """The backend. Served models: the values of `settings.models`; `base_url` is handed on as `api_base`."""
 
-    capabilities = frozenset({Capability.CHAT, Capability.COMPLETIONS, Capability.RESPONSES, Capability.EMBEDDINGS})
+    capabilities = frozenset(
+        {
+            Capability.CHAT,
+            Capability.COMPLETIONS,
+            Capability.RESPONSES,
+            Capability.EMBEDDINGS,
+            Capability.IMAGES,
+        }
+    )
+    """Providers differ in what they call a negative prompt, and most know none."""
 
     def __init__(self, settings: BackendSettings, *, cache_dir: Path | None = None) -> None:
         self.name = settings.name
@@ -238,8 +263,8 @@ def _session(settings: BackendSettings) -> httpx.AsyncClient:
 
 def _whole(path: str, result: Any) -> dict[str, Any]:
     data: dict[str, Any] = result.model_dump(mode="json", warnings=False)
-    if path == "/v1/responses":
-        return data
+    if path in ("/v1/responses", "/v1/images/generations"):
+        return {key: value for key, value in data.items() if not key.startswith("_")}
     return chat(data) if path == "/v1/chat/completions" else text(data)
 
 

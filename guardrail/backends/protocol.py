@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from guardrail.decision import Capability
+from guardrail.pictures import Steering
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +20,8 @@ class BackendCall:
 
     `body` is already final: a backend that forwards bytes sends exactly these. `headers` hold what the caller sent and
     may be passed on (never his key). `fair_key` tells tenants apart for queueing. `has_embeds`: prompt embeddings in
-    the body are a treatment's, not the caller's.
+    the body are a treatment's, not the caller's. `steering`: what a treatment does inside a diffusion pipeline; only for
+    a backend that can STEERING.
     """
 
     path: str
@@ -31,6 +33,7 @@ class BackendCall:
     stream: bool = False
     fair_key: str = ""
     has_embeds: bool = False
+    steering: Steering | None = None
 
 
 class BackendAnswer(Protocol):

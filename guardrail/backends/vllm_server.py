@@ -165,6 +165,7 @@ class VllmServer:
         Capability.RESTRICT,
         Capability.OFFSET,
         Capability.PROMPT_EMBEDS,
+        Capability.STEERING,
         Capability.PROCESSED_LOGPROBS,
     }
     """And what the settings tell of it: whether a server has the plug-in, an assistant or processed log-probabilities is

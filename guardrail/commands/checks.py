@@ -183,6 +183,8 @@ def check_backends(settings: Settings) -> Iterator[Finding]:
             yield _local_model(what, backend)
             if backend.adapter is not None:
                 yield _adapter(what, backend.adapter)
+        elif backend.kind == "diffusers_pipeline":
+            yield _pipeline(what, backend)
         elif backend.kind == "litellm_provider" and _missing(("litellm",)):
             yield _fail(what, "litellm is not installed", "pip install 'expunge[litellm]'")
         elif backend.kind == "litellm_provider":
@@ -205,6 +207,22 @@ def _local_model(what: str, backend: BackendSettings) -> Finding:
         return _ok(what, f"{model} is on this machine")
     if path.suffix == ".gguf" or path.is_absolute():
         return _fail(what, f"{model} does not exist", "set the backend's model to a file, a folder or a hub id")
+    return _warn(what, f"{model} is no folder here", "as a hub id it is downloaded at the first start")
+
+
+def _pipeline(what: str, backend: BackendSettings) -> Finding:
+    missing = _missing(("torch", "transformers", "diffusers"))
+    if missing:
+        return _fail(what, f"{' and '.join(missing)} not installed", "pip install 'expunge[diffusion]'")
+    from guardrail.backends.diffusers_loading import PACKAGED, resolve
+
+    model = backend.model or PACKAGED
+    try:
+        place = resolve(model)
+    except ConfigError as error:
+        return _fail(what, str(error), "set the backend's model to the folder of a pipeline or a hub id")
+    if Path(place).is_dir():
+        return _ok(what, f"{model} is on this machine")
     return _warn(what, f"{model} is no folder here", "as a hub id it is downloaded at the first start")
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from guardrail.settings import BackendSettings, Settings
 
 _WIDTH: Final = 100
-_KINDS: Final = ("vllm_server", "litellm_provider", "transformers_local", "echo")
+_KINDS: Final = ("vllm_server", "litellm_provider", "transformers_local", "diffusers_pipeline", "echo")
 _HEAD: Final = """\
 # Configuration of Expunge. Every setting stands here with its value; all but `backends` may be left out.
 # Secrets do not belong here: name the environment variable that holds them.

@@ -22,7 +22,13 @@ HEAVY = (
     "litellm",
     "sentence_transformers",
 )
-ADAPTERS = ("retrieval.embedders.", "retrieval.indexes.", "guardrail.backends.", "guardrail.treatments.")
+ADAPTERS = (
+    "retrieval.embedders.",
+    "retrieval.picture_embedders.",
+    "retrieval.indexes.",
+    "guardrail.backends.",
+    "guardrail.treatments.",
+)
 MAY_IMPORT_VLLM = "guardrail.decoding.vllm_processor"
 
 

@@ -24,6 +24,7 @@ from guardrail.backends.echo import Echo, Script
 from guardrail.backends.protocol import Backend
 from guardrail.backends.vllm_server import VllmServer
 from guardrail.settings import BackendSettings, Settings, parse
+from retrieval.pictures import PictureBook
 from retrieval.searcher import Searcher
 
 
@@ -184,9 +185,10 @@ async def running(
     backends: Sequence[tuple[BackendSettings, Backend]],
     *,
     searcher: Searcher | None = None,
+    pictures: PictureBook | None = None,
 ) -> AsyncIterator[Running]:
     """A proxy from start to stop."""
-    proxy = Proxy(settings, backends=list(backends), searcher=searcher)
+    proxy = Proxy(settings, backends=list(backends), searcher=searcher, pictures=pictures)
     await proxy.start()
     try:
         async with AsyncExitStack() as stack:

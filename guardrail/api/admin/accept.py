@@ -5,19 +5,19 @@ Shared by the HTTP routes and the offline commands. Knows no store. Raises `Inva
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from guardrail.policy import CHOOSES, parts_of
 from retrieval.entry import ForgetEntry, TreatmentChoice, parse_entry
 from retrieval.errors import InvalidEntry, did_you_mean
+from retrieval.picture_files import PictureRefused, content_of, open_picture
 
-_DATA_URL: Final = re.compile(r"data:image/(?:png|jpeg|webp|gif);base64,", re.IGNORECASE)
+MOST_IMAGES: Final = 128
+"""Reference pictures of one entry: each is opened and embedded before the entry can be enforced."""
 _CONTENT_ID_HEX: Final = 32
+_NO_PATHS: Final = " File paths are only accepted by `expunge forget import`, which sends their content."
 
 
 def _unknown(what: str, value: str, known: Iterable[str]) -> str:
@@ -56,20 +56,20 @@ def check_treatment(choice: TreatmentChoice | None, rules: TreatmentRules) -> No
     rules.check_values(choice)
 
 
-def check_images(images: Iterable[str]) -> None:
-    """Images must be data URLs of a common type. A path would make the server read its own disk for a caller."""
+def check_images(images: Sequence[str]) -> None:
+    """Images must be data URLs that hold a whole picture of a common format. A path would make the server read its own disk
+    for a caller."""
+    if len(images) > MOST_IMAGES:
+        raise InvalidEntry(
+            f"Field 'images': holds {len(images)} pictures, more than {MOST_IMAGES}; choose the most telling.",
+            param="images",
+        )
     for number, image in enumerate(images):
-        found = _DATA_URL.match(image[:64])
-        if found is None:
-            raise InvalidEntry(
-                f"Field 'images.{number}': must be a data URL such as data:image/png;base64,...; file paths are only "
-                "accepted by `expunge forget import`, which sends their content.",
-                param=f"images.{number}",
-            )
         try:
-            base64.b64decode(image[found.end() :], validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidEntry(f"Field 'images.{number}': is not valid base64.", param=f"images.{number}") from None
+            open_picture(content_of(image))
+        except PictureRefused as error:
+            mend = "" if image.startswith("data:") else _NO_PATHS
+            raise InvalidEntry(f"Field 'images.{number}': {error}{mend}", param=f"images.{number}") from None
 
 
 def accept_entry(body: object, rules: TreatmentRules) -> ForgetEntry:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from guardrail.api.admin.forget_entries import EntryRoutes
 
 BATCH_LINES: Final = 64
+LONG_LINE_BYTES: Final = 64 * 1024
 ATOMIC_LIMIT_LINES: Final = 100_000
 ATOMIC_LIMIT_BYTES: Final = 256 * 1024 * 1024
 
@@ -131,6 +132,12 @@ class ImportRoute:
         now = await self._entries.enforce(*report.records)
         return json_response(report.answer(rfc3339(now)))
 
+    async def _accepted(self, line: Line) -> NumberedEntry:
+        """`_accept`; long lines hold pictures, which are opened in a thread."""
+        if len(line.raw) < LONG_LINE_BYTES:
+            return self._accept(line)
+        return await asyncio.to_thread(self._accept, line)
+
     def _accept(self, line: Line) -> NumberedEntry:
         """The entry of a line; raises `ApiError` without the line number."""
         try:
@@ -149,7 +156,7 @@ class ImportRoute:
             if len(accepted) >= ATOMIC_LIMIT_LINES or size_bytes > ATOMIC_LIMIT_BYTES:
                 raise _too_much()
             try:
-                accepted.append(self._accept(line))
+                accepted.append(await self._accepted(line))
             except ApiError as error:
                 errors.append((line.number, error))
         if errors:
@@ -167,7 +174,7 @@ class ImportRoute:
         batch: list[NumberedEntry] = []
         async for line in lines:
             try:
-                batch.append(self._accept(line))
+                batch.append(await self._accepted(line))
             except ApiError as error:
                 report.fail(line.number, error)
             if len(batch) >= BATCH_LINES:

@@ -86,7 +86,7 @@ class EntryRoutes:
         """Register one entry. 201 when it is new and enforced; 200 when the same entry is already there."""
         started_s = time.monotonic()
         body = decode(await read_body(request, self._limit_bytes))
-        entry = accept_entry(body, self._rules)
+        entry = await asyncio.to_thread(accept_entry, body, self._rules)
         created = await asyncio.to_thread(self._store, entry, actor_of(request))
         now = await self.enforce(created.record)
         answer = {

@@ -11,6 +11,7 @@ from typing import Any
 
 from guardrail.decision import RefusalStyle
 from guardrail.policy import CHOOSES, parts_of
+from guardrail.treatments.image import PICTURE_TREATMENTS, picture_parameters_of
 from guardrail.treatments.text import COMMON_PARAMETERS, TREATMENTS, parameters_of
 from retrieval.entry import TreatmentChoice
 from retrieval.errors import InvalidEntry
@@ -18,11 +19,15 @@ from retrieval.errors import InvalidEntry
 
 def known_treatments() -> dict[str, frozenset[str]]:
     """Treatment -> names of its parameters."""
-    return {name: parameters_of(name) for name in (CHOOSES, *TREATMENTS)}
+    words = {name: parameters_of(name) for name in (CHOOSES, *TREATMENTS)}
+    pictures = {name: picture_parameters_of(name) for name in PICTURE_TREATMENTS}
+    none = frozenset[str]()
+    return {name: words.get(name, none) | pictures.get(name, none) for name in (*words, *pictures)}
 
 
 def _defaults(name: str) -> Mapping[str, Any]:
-    parts = [TREATMENTS[part] for part in parts_of(name) if part in TREATMENTS]
+    families = (PICTURE_TREATMENTS, TREATMENTS)  # words are the last word on what both know
+    parts = [family[part] for family in families for part in parts_of(name) if part in family]
     return {field.name: field.default for part in parts for field in fields(part) if field.default is not MISSING}
 
 

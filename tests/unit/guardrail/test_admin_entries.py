@@ -14,6 +14,7 @@ import pytest
 
 from retrieval.entry import ForgetEntry
 from tests.fakes.admin_services import AdminBench
+from tests.fakes.small_pictures import data_url, painted_file
 
 URL = "/v1/forget/entries"
 
@@ -220,7 +221,7 @@ async def test_a_patch_is_checked_like_a_new_entry(client: httpx.AsyncClient) ->
 
 
 async def test_pictures_as_data_urls_are_kept(client: httpx.AsyncClient) -> None:
-    picture = "data:image/png;base64,iVBORw0KGgo="
+    picture = data_url(painted_file("red", 1))
     created = await _create(client, images=[picture], modalities=["image"])
     assert created["state"] == "suppressed"
     assert (await client.get(f"{URL}/{created['id']}")).json()["images"] == [picture]

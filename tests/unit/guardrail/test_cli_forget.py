@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import multiprocessing
 import threading
@@ -21,6 +20,7 @@ from guardrail.cli import cli
 from guardrail.commands import forget_import
 from guardrail.serving_lock import serving_lock
 from tests.fakes.admin_services import AdminBench
+from tests.fakes.small_pictures import data_url, painted_file
 
 
 @contextmanager
@@ -100,11 +100,11 @@ def test_an_entry_goes_through_its_life(shell: Shell) -> None:
 
 def test_an_entry_comes_from_a_file_or_from_standard_input(shell: Shell) -> None:
     _write("entry.json", {"id": "ada", "name": "Ada", "images": ["face.png"]})
-    Path("face.png").write_bytes(b"picture")
+    Path("face.png").write_bytes(painted_file("red", 1))
     Path("page.txt").write_text("A long page.")
     assert shell("add", "--file", "entry.json", "--document", "page.txt").exit_code == 0
     shown = shell.json("show", "ada")
-    assert shown["images"] == ["data:image/png;base64," + base64.b64encode(b"picture").decode()]
+    assert shown["images"] == [data_url(painted_file("red", 1))]
     assert shown["documents"] == ["A long page."]
     assert shell("add", "--file", "-", text='{"id": "bob", "name": "Bob"}').exit_code == 0
     assert shell.json("show", "bob")["name"] == "Bob"

@@ -1,0 +1,112 @@
+"""Drawing: one pass of a pipeline, from what is ordered to encoded pictures.
+
+Without steering the pipeline is called just as a bare one would be: with what was asked for and nothing else, one
+generator a picture, on the CPU, so that a seed gives the same noise on any device. It knows no queue, no wire and no
+thread; whoever calls it says when to stop. Sizes in pixels.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from guardrail.backends.diffusers_loading import LoadedPipeline
+from guardrail.pictures import PictureFormat, Steering
+
+QUALITY = 95
+"""Of JPEG and WebP where the caller says nothing."""
+
+IsCancelled = Callable[[], bool]
+OnStep = Callable[[int], None]
+"""Gets the number of steps done."""
+
+
+class DrawingCancelled(Exception):
+    """Nobody waits for this drawing any more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """One pass: as many pictures as seeds. None: the pipeline's own default. `compression`: 0..100."""
+
+    prompt: str
+    seeds: tuple[int, ...]
+    negative_prompt: str = ""
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    format: PictureFormat = "png"
+    compression: int | None = None
+    steering: Steering | None = None
+
+
+def draw(loaded: LoadedPipeline, order: Order, *, is_cancelled: IsCancelled, on_step: OnStep) -> list[bytes]:
+    """Draw, one encoded picture a seed. Raises `DrawingCancelled`, and whatever the pipeline raises."""
+    if is_cancelled():
+        raise DrawingCancelled
+    with ExitStack() as stack:
+        arguments = _arguments(loaded, order)
+        if order.steering is not None:
+            arguments = dict(stack.enter_context(order.steering.attached(loaded.pipeline, arguments)))
+        if "callback_on_step_end" in loaded.facts.takes:
+            arguments = _stoppable(arguments, is_cancelled, on_step)
+        pictures = loaded.pipeline(**arguments).images
+    if len(pictures) != len(order.seeds):
+        raise ValueError(f"{len(order.seeds)} pictures were ordered, {len(pictures)} drawn")
+    return [_encoded(picture, order) for picture in pictures]
+
+
+def _arguments(loaded: LoadedPipeline, order: Order) -> dict[str, Any]:
+    """What a bare pipeline would be called with: nothing that was not asked for."""
+    takes = loaded.facts.takes
+    asked: dict[str, Any] = {
+        "prompt": order.prompt,
+        "negative_prompt": order.negative_prompt or None,
+        "width": order.width,
+        "height": order.height,
+        "num_inference_steps": order.steps,
+        "guidance_scale": order.guidance_scale,
+        "num_images_per_prompt": len(order.seeds),
+        "generator": _generators(order) if "generator" in takes else None,
+    }
+    return {name: value for name, value in asked.items() if value is not None and name in takes}
+
+
+def _generators(order: Order) -> list[Any]:
+    import torch
+
+    return [torch.Generator("cpu").manual_seed(seed) for seed in order.seeds]
+
+
+def _stoppable(arguments: dict[str, Any], is_cancelled: IsCancelled, on_step: OnStep) -> dict[str, Any]:
+    """The arguments with a callback that looks between steps whether to go on; behind the steering's own, if it has one."""
+    own = arguments.get("callback_on_step_end")
+
+    def after_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        changed: dict[str, Any] = own(pipeline, step, timestep, tensors) if own is not None else tensors
+        if is_cancelled():
+            raise DrawingCancelled
+        on_step(step + 1)
+        return changed
+
+    composed = {**arguments, "callback_on_step_end": after_step}
+    # A pipeline asks diffusers' own callback classes for the tensors they need; ours hides them from it.
+    needed = getattr(own, "tensor_inputs", None)
+    if needed is not None:
+        composed["callback_on_step_end_tensor_inputs"] = list(needed)
+    return composed
+
+
+def _encoded(picture: Any, order: Order) -> bytes:
+    """A PIL picture as a file in memory."""
+    out = io.BytesIO()
+    if order.format == "png":
+        picture.save(out, format="PNG")
+    else:
+        quality = QUALITY if order.compression is None else order.compression
+        picture.convert("RGB").save(out, format=order.format.upper(), quality=quality)
+    return out.getvalue()

@@ -1,0 +1,209 @@
+"""What a pipeline's text encoders make of a concept, learnt from pairs of texts with and without it; no training.
+
+For each run of positions (and the pooled vector) a bank holds
+
+    a prototype per group g of positions (words, end, pads):  d_g = mean(h+ - h-), centred at mu_g = mean(h-)
+    a presence:  cos(h - mu_g, d_g), as a share of the way from ordinary texts (0) to texts with the concept (1)
+    a map M in closed form that takes h+ to h- and leaves kept texts as they are (`subspaces.closed_form_map`)
+    a subspace V of h+ - h-, with what kept texts differ in taken out
+
+Treated states are h + s (M - I) h, or h - s V V^T (h - mu). It knows texts, not entries, and no denoiser.
+
+Shapes: T positions, D width, N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from guardrail.denoising.aligned_states import counterparts, gathered, pads
+from guardrail.denoising.subspaces import LowRankMap, apart_from, closed_form_map, orthonormal, projected
+from guardrail.denoising.text_states import TextStates, encode
+
+if TYPE_CHECKING:
+    import torch
+
+How = Literal["map", "project"]
+_LEAST_GAP = 0.1
+"""A group whose cosines lie nearer to each other than this tells nothing, and is not asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConceptTexts:
+    """`pairs`: a text with the concept, and the same without it; `kept`: texts that must stay as they are."""
+
+    pairs: tuple[tuple[str, str], ...]
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prototype:
+    """One group of positions: its centre, the concept's direction, the cosine of ordinary texts and of the concept's."""
+
+    centre_D: torch.Tensor
+    direction_D: torch.Tensor
+    ordinary: float
+    typical: float
+
+    def cosine(self, states_ND: torch.Tensor) -> float:
+        """The highest cosine among the states."""
+        import torch
+
+        away_ND = states_ND.to(self.centre_D) - self.centre_D
+        return float(torch.nn.functional.cosine_similarity(away_ND, self.direction_D[None], dim=1).max())
+
+    def presence(self, states_ND: torch.Tensor) -> float:
+        """0: as in ordinary texts, 1: as in texts with the concept."""
+        return (self.cosine(states_ND) - self.ordinary) / (self.typical - self.ordinary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What is known of one segment, or of the pooled vector (`segment` None)."""
+
+    segment: int | None
+    map: LowRankMap
+    subspace_KD: torch.Tensor
+    centre_D: torch.Tensor
+    prototypes: dict[str, Prototype]
+
+    def treated(self, states_ND: torch.Tensor, *, strength: float, how: How) -> torch.Tensor:
+        """The states with the concept's part answered by what stands without it."""
+        if how == "map":
+            change = self.map.change(states_ND)
+        else:
+            change = -projected(states_ND.to(self.centre_D) - self.centre_D, self.subspace_KD)
+        return (states_ND + strength * change.to(states_ND)).to(states_ND)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConceptBank:
+    """Everything about one concept in one pipeline."""
+
+    parts: tuple[Part, ...]
+
+    def presence(self, states: TextStates) -> float:
+        """How surely the first text holds the concept: the highest presence of any group; 0 where none can tell."""
+        found = [0.0]
+        for part in self.parts:
+            groups = _groups(states, part.segment, 0)
+            found += [known.presence(groups[name]) for name, known in part.prototypes.items() if len(groups[name])]
+        return max(found)
+
+    def treated(self, states: TextStates, *, strength: float = 1.0, how: How = "map") -> TextStates:
+        """The states of all texts, at all positions, with the concept taken out."""
+        tokens_NTD, pooled_NP = states.tokens_NTD.clone(), states.pooled_NP
+        for part in self.parts:
+            if part.segment is None:
+                if pooled_NP is not None:
+                    pooled_NP = part.treated(pooled_NP, strength=strength, how=how)
+                continue
+            place = states.segments[part.segment].positions
+            for index in range(len(tokens_NTD)):
+                tokens_NTD[index, place] = part.treated(tokens_NTD[index, place], strength=strength, how=how)
+        return replace(states, tokens_NTD=tokens_NTD, pooled_NP=pooled_NP)
+
+
+def build_bank(pipeline: Any, texts: ConceptTexts, *, rank: int = 4, ridge: float = 1e-4) -> ConceptBank:
+    """The bank of one concept; costs one pass of the text encoders over its texts."""
+    count = len(texts.pairs)
+    listed = [*(one for one, _ in texts.pairs), *(other for _, other in texts.pairs), *texts.kept]
+    states = encode(pipeline, listed)
+    segments: list[int | None] = [*range(len(states.segments))]
+    if states.pooled_NP is not None:
+        segments.append(None)
+    return ConceptBank(parts=tuple(_part(states, segment, count, rank=rank, ridge=ridge) for segment in segments))
+
+
+def _part(states: TextStates, segment: int | None, count: int, *, rank: int, ridge: float) -> Part:
+    import torch
+
+    given_ND, wanted_ND, same_MD = _samples(states, segment, count)
+    others = range(count, len(states.tokens_NTD))
+    kept_MD = torch.cat([same_MD, wanted_ND, *(_all(states, segment, index) for index in others[count:])])
+    moved = (given_ND - wanted_ND).norm(dim=1) > 1e-6
+    fitted = closed_form_map(given_ND[moved], wanted_ND[moved], _distinct(kept_MD), ridge=ridge)
+    centre_D = wanted_ND.mean(dim=0)
+    subspace_KD = orthonormal((given_ND - wanted_ND)[moved], rank=rank) if bool(moved.any()) else given_ND[:0].double()
+    neighbours = [_all(states, segment, index) for index in others[count:]]
+    if neighbours and len(subspace_KD):
+        subspace_KD = apart_from(subspace_KD, orthonormal(torch.cat(neighbours) - centre_D, rank=2 * rank))
+    known = {name: _prototype(states, segment, count, name) for name in _groups(states, segment, 0)}
+    prototypes = {name: one for name, one in known.items() if one is not None}
+    return Part(segment=segment, map=fitted, subspace_KD=subspace_KD, centre_D=centre_D, prototypes=prototypes)
+
+
+def _samples(states: TextStates, segment: int | None, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """States with the concept, what answers each, and those that are the same in both."""
+    import torch
+
+    if segment is None:
+        pooled_NP = _pooled(states)
+        return pooled_NP[:count], pooled_NP[count : 2 * count], pooled_NP[:0]
+    part, ids = states.segments[segment], states.ids[segment]
+    given, wanted, same = list[torch.Tensor](), list[torch.Tensor](), list[torch.Tensor]()
+    for index in range(count):
+        pair = counterparts(ids[index], ids[count + index], part.length)
+        one_TD = states.tokens_NTD[index, part.positions].float()
+        other_TD = states.tokens_NTD[count + index, part.positions].float()
+        given.append(one_TD[list(pair.given)])
+        wanted.append(gathered(other_TD, pair.wanted))
+        same.append(other_TD[list(pair.same)])
+    return torch.cat(given), torch.cat(wanted), torch.cat(same)
+
+
+def _prototype(states: TextStates, segment: int | None, count: int, group: str) -> Prototype | None:
+    """None where the group's cosines do not tell texts with the concept from ordinary ones."""
+    import torch
+
+    def rows(indexes: Sequence[int]) -> list[torch.Tensor]:
+        found = [_groups(states, segment, index)[group].float() for index in indexes]
+        return [one for one in found if len(one)]
+
+    given, wanted = rows(range(count)), rows(range(count, 2 * count))
+    kept = rows(range(2 * count, len(states.tokens_NTD)))
+    if not given or not wanted:
+        return None
+    centre_D = torch.cat([*wanted, *kept]).mean(dim=0)
+    direction_D = torch.stack([one.mean(dim=0) for one in given]).mean(dim=0)
+    direction_D = direction_D - torch.stack([one.mean(dim=0) for one in wanted]).mean(dim=0)
+    raw = Prototype(centre_D=centre_D, direction_D=direction_D, ordinary=0.0, typical=1.0)
+    ordinary = max(raw.cosine(one) for one in (*wanted, *kept))
+    typical = sorted(raw.cosine(one) for one in given)[len(given) // 2]
+    return replace(raw, ordinary=ordinary, typical=typical) if typical - ordinary > _LEAST_GAP else None
+
+
+def _groups(states: TextStates, segment: int | None, index: int) -> dict[str, torch.Tensor]:
+    """A text's states by group; pads as their mean."""
+    if segment is None:
+        return {"pooled": _pooled(states)[index : index + 1]}
+    part = states.segments[segment]
+    states_TD, real = states.tokens_NTD[index, part.positions], len(states.ids[segment][index])
+    pads_ND = states_TD[list(pads(real, part.length))]
+    middle = pads_ND.mean(dim=0, keepdim=True) if len(pads_ND) else pads_ND
+    return {"words": states_TD[: real - 1], "end": states_TD[real - 1 : real], "pads": middle}
+
+
+def _all(states: TextStates, segment: int | None, index: int) -> torch.Tensor:
+    if segment is None:
+        return _pooled(states)[index : index + 1]
+    part = states.segments[segment]
+    states_TD, real = states.tokens_NTD[index, part.positions], len(states.ids[segment][index])
+    return states_TD[[*range(real), *pads(real, part.length)]].float()
+
+
+def _pooled(states: TextStates) -> torch.Tensor:
+    if states.pooled_NP is None:
+        raise ValueError("this pipeline has no pooled text vector")
+    return states.pooled_NP.float()
+
+
+def _distinct(rows_MD: torch.Tensor) -> torch.Tensor:
+    """Without repeated rows: the first token is the same in every text and must not outweigh the others."""
+    import torch
+
+    unique: Any = torch.unique
+    distinct_MD: torch.Tensor = unique(rows_MD, dim=0)
+    return distinct_MD

@@ -1,0 +1,119 @@
+"""What may stand in the place of something forgotten, and the texts that teach a pipeline's encoder what it is.
+
+The anchor is the entry's substitute, else one of its neighbours, else nothing at all (its name is taken out). No real
+person or artist is ever made to stand for another one. Pure; it knows no pipeline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from guardrail.denoising.concept_bank import ConceptTexts
+from guardrail.pictures import Concept
+from guardrail.treatments.image.wording import NameThere, answered_prompt, spans_of
+from retrieval.entry import EntryKind
+
+WITHOUT_NEIGHBOURS = frozenset({EntryKind.PERSON, EntryKind.PERSONAL_DATA, EntryKind.STYLE, EntryKind.WORK})
+MOST_PHRASES = 8
+MOST_PAIRS = 48
+MOST_KEPT = 48
+
+_AS_STYLE = (
+    "a painting in the style of {}",
+    "a picture in {} style",
+    "a house by {}",
+    "a dog in the style of {}",
+    "a {} picture",
+    "a {} circle on a white background",
+    "a red {} square",
+    "{}",
+)
+_AS_PERSON = (
+    "{}",
+    "a photo of {}",
+    "a portrait of {}",
+    "{} in a garden",
+    "{} and a dog",
+    "a drawing of {} on a white background",
+)
+_AS_THING = (
+    "{}",
+    "a {}",
+    "a picture of a {}",
+    "a {} on a white background",
+    "a small {} beside a house",
+    "a {} circle",
+    "a {} car on a street",
+    "a drawing of a {} thing",
+)
+TEMPLATES: dict[EntryKind, tuple[str, ...]] = {
+    EntryKind.STYLE: _AS_STYLE,
+    EntryKind.PERSON: _AS_PERSON,
+    EntryKind.PERSONAL_DATA: _AS_PERSON,
+}
+"""Prompts in which a name stands, by kind; `_AS_THING` for the others, where it may be a noun or describe one."""
+
+ORDINARY = (
+    "",
+    "a picture",
+    "a photo of a dog",
+    "a house on a white background",
+    "a small circle",
+    "a red car on a street",
+    "a painting of a tree",
+    "two people in a garden",
+)
+"""Prompts that must stay as they are under any concept."""
+
+
+def anchor_of(concept: Concept, others: Sequence[Concept] = (), *, turn: str = "") -> str | None:
+    """What stands for the concept; among neighbours the choice hangs on `turn`, so that it is not always the same. None:
+    nothing. Names of the request's other concepts are not taken."""
+    if concept.substitute:
+        return concept.substitute
+    if concept.entry.entry.kind in WITHOUT_NEIGHBOURS:
+        return None
+    forbidden = {phrase.casefold() for one in (concept, *others) for phrase in one.phrases}
+    free = [name for name in concept.neighbors if name.casefold() not in forbidden]
+    if not free:
+        return None
+    digest = hashlib.sha256(f"{concept.entry.id}\n{turn}".encode()).digest()
+    return free[int.from_bytes(digest[:4], "big") % len(free)]
+
+
+def answered(prompt: str, concepts: Sequence[Concept], anchors: Mapping[str, str | None]) -> str:
+    """The prompt with anchors (by entry id) in the place of names; those without one are taken out. As it is where none
+    stands in it. Where names overlap the longest decides."""
+    found = [
+        _name_there(prompt, one, place, anchors.get(one.entry.id))
+        for one in concepts
+        for place in spans_of(prompt, one)
+    ]
+    taken = list[NameThere]()
+    for name in sorted(found, key=lambda one: (one.start - one.end, one.start)):
+        if all(name.end <= other.start or name.start >= other.end for other in taken):
+            taken.append(name)
+    return answered_prompt(prompt, taken) if taken else prompt
+
+
+def _name_there(prompt: str, concept: Concept, place: tuple[int, int], anchor: str | None) -> NameThere:
+    start, end = place
+    written, known = prompt[start:end].casefold(), {phrase.casefold() for phrase in concept.phrases}
+    is_plural = written not in known and (written.removesuffix("s") in known or written.removesuffix("es") in known)
+    return NameThere(start=start, end=end, kind=concept.entry.entry.kind, words=anchor, is_plural=is_plural)
+
+
+def texts_of(concept: Concept, anchor: str | None) -> ConceptTexts:
+    """Pairs of prompts with the concept and with what stands for it, and prompts to keep: its neighbours', and ordinary
+    ones. An entry's exemplars that name it are among the pairs: they are most like what callers will ask."""
+    templates = TEMPLATES.get(concept.entry.entry.kind, _AS_THING)
+    phrases = concept.phrases[:MOST_PHRASES]
+    exemplars = [text for text in concept.entry.entry.exemplars if spans_of(text, replace(concept, met=()))]
+    asked = [*exemplars[: MOST_PAIRS // 2], *(template.format(name) for template in templates for name in phrases)]
+    elsewhere, anchors = replace(concept, met=()), {concept.entry.id: anchor}
+    pairs = [(text, answered(text, [elsewhere], anchors)) for text in dict.fromkeys(asked)]
+    kept = [template.format(name) for template in templates for name in concept.neighbors]
+    told = tuple((one, other) for one, other in pairs if one != other)[:MOST_PAIRS]
+    return ConceptTexts(pairs=told, kept=(*ORDINARY, *dict.fromkeys(kept[:MOST_KEPT])))
