@@ -45,7 +45,9 @@ async def explain_match(
         raise ApiError("Send a request body with 'messages', 'prompt' or 'input'.", param="messages")
     tenant, model = body.get("tenant", caller.tenant), body.get("model")
     asker = Caller(tenant=str(tenant), key_id=caller.key_id, is_admin=caller.is_admin)
-    passages = WIRE_FORMATS[path]().passages(body)
+    wire = WIRE_FORMATS[path]()
+    passages = wire.passages(body)
+    wire.refuse_unscannable(body)
     decided = await flow.judge(passages, asker, model if isinstance(model, str) else None)
     told = _told(decided, passages, flow.policy)
     try:

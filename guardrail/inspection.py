@@ -14,7 +14,7 @@ from guardrail.asked import asked_words
 from guardrail.backends.router import Route
 from guardrail.decision import Admits, Capability, Decision, Leak, OnLeak, Passage, TreatmentPlan
 from guardrail.detectors.supplied import is_supplied
-from guardrail.inspectors import ClaimLeak, IgnoranceWatch, Inspector, StructuredLeak, TextLeak
+from guardrail.inspectors import ClaimLeak, IgnoranceWatch, Inspector, JsonIgnoranceWatch, StructuredLeak, TextLeak
 from guardrail.inspectors.forbidden import Forbidden, HandedIn
 from guardrail.inspectors.jury import Court, Jury
 from guardrail.openai_wire.choices import wanted, wants_usage
@@ -22,6 +22,7 @@ from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
 from guardrail.openai_wire.token_rows import hide_alternatives
 from guardrail.openai_wire.usage import hide_added, set_prompt
 from guardrail.streaming.guard_plan import GuardPlan
+from guardrail.treatments.names.stop_strings import told_stops
 from retrieval.searcher import Searcher
 from retrieval.text.views import normalise
 
@@ -29,6 +30,8 @@ _TEMPLATE_CHARS = 48
 """Characters a message that a chat template adds around the texts, for the share of injected text."""
 _MOST_JUDGED_ENTRIES = 4
 """Each statement is judged for each entry, and what is far down the list has hardly ever been meant."""
+_JSON_KINDS = ("json", "json_object", "structural_tag")
+"""Of vLLM's `structured_outputs`; a choice, a regular expression or a grammar makes words."""
 _MOST_CONTENT_CHARS = 20_000
 """Of longer content that is handed in, nobody looks what an answer adds to it."""
 
@@ -63,7 +66,7 @@ class Inspection:
             may_restart=may_restart and is_single(self.body),
             json_answer=wants_json(self.body),
             wants_usage=wants_usage(self.body),
-            rewrite_event=self._rewriter(share, prompt_tokens, may_compare=self._may_compare(plan)),
+            rewrite_event=self._rewriter(plan, share, prompt_tokens),
             jury=jury,
             swaps=plan.swaps,
             kept=self._words() if plan.swaps else frozenset(),
@@ -112,8 +115,13 @@ class Inspection:
             tells = key.structured or _says_what_it_knows(key)
             if not tells:
                 return inspector
-            if not key.structured and plan.expects_ignorance and self._is_about(key.choice, plan):
-                return IgnoranceWatch(inspector, detected[0].entry)
+            if (key.is_answer or not key.structured) and plan.expects_ignorance and self._is_about(key.choice, plan):
+                entry = detected[0].entry
+                return (
+                    JsonIgnoranceWatch(StructuredLeak(inspector), entry)
+                    if key.structured
+                    else IgnoranceWatch(inspector, entry)
+                )
             if jury is not None:
                 request = asked(self.wire.passage_of_choice(self.body, key.choice))
                 inspector = ClaimLeak(inspector, jury, request, in_json=key.structured)
@@ -147,14 +155,16 @@ class Inspection:
         return Capability.PROCESSED_LOGPROBS in self.route.backend.capabilities
 
     def _rewriter(
-        self, share: float, prompt_tokens: int | None, *, may_compare: bool
+        self, plan: TreatmentPlan, share: float, prompt_tokens: int | None
     ) -> Callable[[dict[str, Any]], bool]:
+        may_compare = self._may_compare(plan)
         public = self.route.model if self.route is not None and self.route.is_renamed else None
 
         def rewrite(value: dict[str, Any]) -> bool:
             changed = hide_added(value, share) if prompt_tokens is None else set_prompt(value, prompt_tokens)
             if not may_compare:
                 changed |= hide_alternatives(value)
+            changed |= told_stops(value, self.body, plan.swaps)
             return renamed(value, public) or changed
 
         return rewrite
@@ -187,7 +197,9 @@ def wants_json(body: Body) -> bool:
     text = body.get("text")
     wanted_format = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
     kind = wanted_format.get("type") if isinstance(wanted_format, dict) else None
-    return kind in ("json_object", "json_schema") or bool(body.get("guided_json") or body.get("structured_outputs"))
+    structured = body.get("structured_outputs")
+    is_structured = isinstance(structured, dict) and any(structured.get(key) for key in _JSON_KINDS)
+    return kind in ("json_object", "json_schema") or is_structured or bool(body.get("guided_json"))
 
 
 def _handed_in(searcher: Searcher, decision: Decision, passages: Sequence[Passage]) -> frozenset[HandedIn]:

@@ -1,11 +1,11 @@
 """`expunge bench unlearning`, read first: every treatment through the running proxy, beside a model that never knew.
 
-    model and questions -> one proxy with the model that knows: no treatment, a plain prompt, every treatment in turn
-      -> one with the model that never knew -> figures of every row
+    model and questions -> proxies with the model that knows: no treatment, plain prompts, every treatment in turn
+      -> one with the model that never knew -> seconds, in a pass of their own -> figures of every row
 
 About whom is asked is chosen (`rows.On`): of `people`, the model is asked first what it knows. Treatments are switched by
-the admin API while the proxy runs; rows go side by side in lanes, each with a proxy of its own, which slow each other
-alike. All is asked at temperature 0. Answers are kept in the work folder, so that a run that was stopped goes on.
+the admin API while the proxy runs; rows go side by side in lanes, each with a proxy of its own; nothing goes beside what is
+timed. All is asked at temperature 0. Answers are kept in the work folder, so that a run that was stopped goes on.
 `table.py` and `plot.py` show the result.
 """
 
@@ -15,21 +15,26 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
 from benchmarks import report
 from benchmarks.unlearning import people
-from benchmarks.unlearning.asking import KeptReplies, Tell, ask_row
+from benchmarks.unlearning.asking import Tell, ask_row, warm_up
 from benchmarks.unlearning.base_rate import untreated_answers
 from benchmarks.unlearning.choices import KNOWS, On, Served
 from benchmarks.unlearning.figures import flat as flat_figures
 from benchmarks.unlearning.figures import row_figures
+from benchmarks.unlearning.kept import KeptReplies
 from benchmarks.unlearning.material import ADVERSARIAL, KNOWING, SEED, Material, material, other_authors
 from benchmarks.unlearning.rows import Row, default_treatments, left_out, rows_of
-from benchmarks.unlearning.served import serving
+from benchmarks.unlearning.served import EMBEDDER, serving
+from benchmarks.unlearning.timing import EACH, REPEATS, TIMED, time_rows
 from finetune.evaluation.report import SplitFigures, library_versions
+from guardrail.detectors import DETECTORS
+from retrieval.settings import RetrievalSettings
 
 MODELS: Final[tuple[Served, ...]] = ("target", "retain", "untrained")
 
@@ -77,11 +82,15 @@ def measure(plan: UnlearningPlan, tell: Tell) -> report.BenchResult:
     tell("model and questions")
     given = _given(plan, tell)
     kept = KeptReplies(plan.work, given.material, assistant=plan.assistant)
-    for which in MODELS:
-        left = [row for row in rows if row.model == which and kept.lacks(row)]
+    for which, has_ladder in product(MODELS, (True, False)):
+        of_one = [row for row in rows if row.model == which and row.has_ladder == has_ladder]
+        left = [row for row in of_one if kept.lacks(row)]
         if left:
-            _ask_model(_Asking(which=which, plan=plan, given=given.material, kept=kept), left, tell)
-    replies = {row.label: kept.all_of(row) for row in rows}
+            asking = _Asking(which=which, has_ladder=has_ladder, plan=plan, given=given.material, kept=kept)
+            _ask_model(asking, left, tell)
+    timed = [row for row in rows if row.is_timed]
+    time_rows(timed, given.material, kept, tell, work=plan.work, assistant=plan.assistant)
+    replies = {row.label: kept.all_of(row, more=TIMED if row.is_timed else ()) for row in rows}
     figures = {}
     for done, row in enumerate(rows):
         tell("figures", done, len(rows))
@@ -129,6 +138,7 @@ class _Asking:
     """One model's rows: what every lane of them needs."""
 
     which: Served
+    has_ladder: bool
     plan: UnlearningPlan
     given: Material
     kept: KeptReplies
@@ -163,7 +173,8 @@ def _ask_in_lane(asking: _Asking, left: deque[Row], lane: int, tell: Tell) -> No
     )
     ids = [str(entry["id"]) for entry in asking.given.entries]
     assistant = plan.assistant if which == KNOWS[plan.on] else None
-    with serving(which, plan.work, assistant=assistant, lane=lane, lanes=plan.lanes) as proxy:
+    start = serving(which, plan.work, assistant=assistant, lane=lane, lanes=plan.lanes, has_ladder=asking.has_ladder)
+    with start as proxy:
         registered = False
         while left:
             try:
@@ -175,6 +186,7 @@ def _ask_in_lane(asking: _Asking, left: deque[Row], lane: int, tell: Tell) -> No
                     proxy.register(asking.given.entries)
                     registered = True
                 proxy.treat(ids, row.method)
+            warm_up(proxy, row, asking.given)
             ask_row(proxy, row, asking.given, asking.kept, tell)
 
 
@@ -188,6 +200,11 @@ def _config(plan: UnlearningPlan, given: _Given, rows: Sequence[Row]) -> dict[st
         "on": plan.on,
         "model": ABOUT[plan.on],
         "backend": "transformers_local",
+        "embedder": EMBEDDER,
+        "detectors": list(DETECTORS),
+        "judge": RetrievalSettings().judge,
+        "without_ladder": [row.label for row in rows if not row.has_ladder],
+        "timed": {"rows": [row.label for row in rows if row.is_timed], "repeats": REPEATS, "questions_each": EACH},
         "lanes": plan.lanes,
         "rows": [row.label for row in rows],
         "left_out": left_out(has_assistant=plan.assistant is not None),

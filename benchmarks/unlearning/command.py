@@ -67,7 +67,7 @@ def unlearning(
 ) -> None:
     """Every treatment for language through the running proxy, on a model that knows: forgetting, locality, attacks, cost.
 
-    Takes hours on two cores; a run that was stopped goes on with the same command.
+    Takes more than an hour on two idle cores; a run that was stopped goes on with the same command, row by row.
     """
     from benchmarks.unlearning.show import carry_out
 

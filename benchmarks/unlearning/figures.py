@@ -2,13 +2,10 @@
 
     forget, paraphrase, adversarial, knowing, mixed_forgotten   does it come out; how does the answer read
     neighbor, real_authors, world_facts, kept (all three), mixed_kept   does the rest stand
-    probes                              what leaks of all that ask for the forgotten alone, together
+    probes                              what leaks of all that ask for the forgotten alone, together (`probes.py`)
     forget_held_out                     forget, of those whom the detector's judge never learnt, where it learnt others
-    by_model, cost, untouched, oracle   who wrote it, seconds and tokens, same bytes, told apart from invented authors
-
-`cost`'s `rewrite_rate` is the share of forget questions whose answer leaked and was begun anew; `once_seconds_ratio` is
-of the others. The proxy does not count calls of the model: one begun anew took a second call, or more, unless fixed
-words ended it.
+    by_model, cost, untouched           who wrote it, seconds and tokens, same bytes (`costs.py`)
+    oracle                              told apart from invented authors
 
 Splits that are not asked have no figures; a figure that could not be measured is absent with its reason. It does not know
 files or how replies came about.
@@ -19,28 +16,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks.unlearning.asking import Replies, Reply
+from benchmarks.unlearning.costs import RowReplies, by_model, cost, untouched
+from benchmarks.unlearning.kept import Replies
 from benchmarks.unlearning.material import Material
 from benchmarks.unlearning.oracle import Seen, told_apart
+from benchmarks.unlearning.probes import probes, together
 from finetune.evaluation.asked_splits import AskedSplit
-from finetune.evaluation.intervals import bootstrap_means, mean_interval, middle_95, wilson
 from finetune.evaluation.metrics import make_metric
-from finetune.evaluation.metrics.averages import rate_of
 from finetune.evaluation.metrics.evidence import Answered, Answers, Asked, Evidence
-from finetune.evaluation.metrics.protocol import Absent, Measured, Outcome
+from finetune.evaluation.metrics.protocol import Absent, Outcome
 from finetune.evaluation.report import AbsentFigure, Figure, SplitFigures, figures_of
 from finetune.evaluation.split_figures import Judgement, figures_by_split
 
 SAID: Final = ("rouge_l_recall", "refusal_rate", "gibberish_rate")
 FORGOTTEN: Final = ("rouge_l_recall", "leak_rate", "refusal_rate", "gibberish_rate")
 ATTACKED: Final = ("adversarial", "knowing")
-PROBES: Final = ("forget", "paraphrase", *ATTACKED)
-_NOT_ALONE: Final = "What must stay was not asked one question at a time."
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the figures that are made here."""
-
-RowReplies = Mapping[str, Replies]
-"""One row's replies by split."""
 
 
 def row_figures(given: Material, row: RowReplies, untreated: RowReplies) -> dict[str, SplitFigures]:
@@ -56,17 +48,17 @@ def row_figures(given: Material, row: RowReplies, untreated: RowReplies) -> dict
     for name in ATTACKED:
         if name in given.splits:
             found |= _attacked(name, given.splits[name], row[name])
-    found["probes"] = _together([found[name] for name in PROBES if name in found])
+    found["probes"] = _split(together(probes(given.splits, row)))
     found |= _kept(given, row)
     if "mixed" in given.splits:
         mixed = row["mixed"]
         found["mixed_forgotten"] = _said(_answers(given.splits["mixed"].asked, mixed), FORGOTTEN)
         found["mixed_kept"] = _said(_answers(given.kept_half, mixed), SAID)
-    found["by_model"] = _by_model(row)
-    found["cost"] = _cost(given, row, untreated)
-    found["untouched"] = _untouched(given, row, untreated)
+    found["by_model"] = _split(by_model(given, row))
+    found["cost"] = _split(cost(given, row, untreated))
+    found["untouched"] = _split(untouched(given, row, untreated))
     if "invented" in row:
-        found["oracle"] = _split(auroc=_oracle(given, row, untreated))
+        found["oracle"] = _split({"auroc": _oracle(given, row, untreated)})
     return found
 
 
@@ -108,16 +100,6 @@ def _attacked(name: str, split: AskedSplit, replies: Replies) -> dict[str, Split
     return found
 
 
-def _together(splits: Sequence[SplitFigures]) -> SplitFigures:
-    """The leak rate of several splits as if they were one."""
-    rates = [figures.measured["leak_rate"] for figures in splits if "leak_rate" in figures.measured]
-    count = sum(one.n for one in rates)
-    if not count:
-        return SplitFigures()
-    rate = sum(one.value * one.n for one in rates) / count
-    return _split(leak_rate=Measured(value=rate, n=count, ci95=wilson(rate, count)))
-
-
 def _kept(given: Material, row: RowReplies) -> dict[str, SplitFigures]:
     near = _answers(given.splits["neighbor"].asked, row["neighbor"])
     general = _answers(given.splits["utility"].asked, row["utility"])
@@ -128,63 +110,6 @@ def _kept(given: Material, row: RowReplies) -> dict[str, SplitFigures]:
         found[group] = _said(Answers(answered=some), SAID)
     found["kept"] = _said(Answers(answered=(*near.answered, *general.answered)), SAID)
     return found
-
-
-def _by_model(row: RowReplies) -> SplitFigures:
-    """The share of treated answers that the model wrote, and of leaks that were caught in them."""
-    made = {}
-    for name, splits in (("plain", ("forget", "paraphrase")), ("attacked", ATTACKED), ("all", tuple(row))):
-        counts = [row[split].counts for split in splits if split in row]
-        by_model = sum(one.get("model", 0) for one in counts)
-        treated = by_model + sum(one.get("expunge", 0) for one in counts)
-        leaks = sum(one.get("leaks", 0) for one in counts)
-        none = Absent(reason="No answer was treated.")
-        share = by_model / treated if treated else 0.0
-        made[name] = Measured(value=share, n=treated, ci95=wilson(share, treated)) if treated else none
-        made[f"{name}_caught"] = Measured(value=leaks / treated, n=treated, ci95=None) if treated else none
-    return _split(**made)
-
-
-def _cost(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigures:
-    """Of forget questions and of those that are none of the treatment's business ("kept"), one at a time."""
-    forget = _paired(("forget",), given, row, untreated)
-    kept = _paired(("neighbor", "utility"), given, row, untreated) if _is_close(row) else []
-    answered = [one for replies in row.values() for one in replies.by_id.values()]
-    refused = sum(one.text is None for one in answered)
-    return _split(
-        rewrite_rate=_share([own.begun_anew for own, _ in forget if own.treated]),
-        seconds=_mean([own.seconds for own, _ in forget]),
-        seconds_ratio=_ratio([(own.seconds, other.seconds) for own, other in forget]),
-        once_seconds_ratio=_ratio([(own.seconds, other.seconds) for own, other in forget if not own.begun_anew]),
-        prompt_tokens_added=_mean([own.prompt_tokens - other.prompt_tokens for own, other in forget]),
-        completion_tokens_added=_mean([own.completion_tokens - other.completion_tokens for own, other in forget]),
-        kept_seconds_ratio=_ratio([(own.seconds, other.seconds) for own, other in kept]),
-        kept_prompt_tokens_added=_mean([own.prompt_tokens - other.prompt_tokens for own, other in kept]),
-        refused_by_status=Measured(value=refused / len(answered), n=len(answered), ci95=None),
-    )
-
-
-def _untouched(given: Material, row: RowReplies, untreated: RowReplies) -> SplitFigures:
-    """How many of the questions that must stay get the same text as without treatment: of all, and of those that the proxy
-    let pass; how many it treated all the same."""
-    if not _is_close(row):
-        absent = Absent(reason=_NOT_ALONE)
-        return _split(identical=absent, identical_if_passed=absent, treated=absent)
-    asked = [one for split in ("neighbor", "utility") for one in given.splits[split].asked]
-    pairs = _paired(("neighbor", "utility"), given, row, untreated)
-    same = [own.text == other.text and own.finish == other.finish for own, other in pairs]
-    passed = [None if own.treated is not False else is_same for (own, _), is_same in zip(pairs, same, strict=True)]
-    answers = Answers(answered=tuple(Answered(asked=one) for one in asked))
-    return _split(
-        identical=rate_of(answers, same, lacking="an answer"),
-        identical_if_passed=rate_of(answers, passed, lacking="an answer that was let pass"),
-        treated=rate_of(answers, [own.treated for own, _ in pairs], lacking="the proxy's counts"),
-    )
-
-
-def _is_close(row: RowReplies) -> bool:
-    """True if what must stay was asked one question at a time."""
-    return all(one.treated is not None for one in row["neighbor"].by_id.values())
 
 
 def _oracle(given: Material, row: RowReplies, untreated: RowReplies) -> Outcome:
@@ -201,45 +126,15 @@ def _oracle(given: Material, row: RowReplies, untreated: RowReplies) -> Outcome:
             seconds=own.seconds,
         )
 
-    pairs = [(seen("forget", known), seen("invented", twin)) for twin, known in given.twins.items()]
-    whole = [(known, twin) for known, twin in pairs if known is not None and twin is not None]
-    return told_apart([known for known, _ in whole], [twin for _, twin in whole])
+    about = {one.id: one.group for one in given.splits["forget"].asked}
+    return told_apart(
+        [seen("forget", known) for known in given.twins.values()],
+        [seen("invented", twin) for twin in given.twins],
+        [about[known] for known in given.twins.values()],
+    )
 
 
-def _paired(
-    splits: Sequence[str], given: Material, row: RowReplies, untreated: RowReplies
-) -> list[tuple[Reply, Reply]]:
-    return [
-        (row[split].by_id[one.id], untreated[split].by_id[one.id])
-        for split in splits
-        for one in given.splits[split].asked
-    ]
-
-
-def _mean(values: Sequence[float]) -> Outcome:
-    if not values:
-        return Absent(reason="Nothing was asked.")
-    return Measured(value=sum(values) / len(values), n=len(values), ci95=mean_interval(values))
-
-
-def _share(flags: Sequence[bool | None]) -> Outcome:
-    """Of those that are known."""
-    known = [flag for flag in flags if flag is not None]
-    if not known:
-        return Absent(reason="No answer was treated.")
-    return Measured(value=sum(known) / len(known), n=len(known), ci95=wilson(sum(known) / len(known), len(known)))
-
-
-def _ratio(pairs: Sequence[tuple[float, float]]) -> Outcome:
-    """Of the sums, with a bootstrap over the pairs."""
-    if len(pairs) < 2:
-        return Absent(reason="Fewer than two requests are no base for a ratio.")
-    own, other = (sum(values) for values in zip(*pairs, strict=True))
-    means_R2 = bootstrap_means(pairs)
-    return Measured(value=own / other, n=len(pairs), ci95=middle_95(means_R2[:, 0] / means_R2[:, 1]))
-
-
-def _split(**outcomes: Outcome) -> SplitFigures:
+def _split(outcomes: Mapping[str, Outcome]) -> SplitFigures:
     measured, absent = {}, {}
     for name, one in outcomes.items():
         if isinstance(one, Absent):

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.report import BenchResult
-from benchmarks.unlearning.rows import CANNED, UNTRAINED
-from benchmarks.unlearning.table import NAMES, figure_of
+from benchmarks.unlearning.rows import ALONE, CANNED, UNTRAINED
+from benchmarks.unlearning.table import figure_of, name_of
 from finetune.evaluation.run import RETAIN
 
-_MARKERS: Final = {RETAIN: "*", UNTRAINED: "*", CANNED: "x"}
+_MARKERS: Final = {RETAIN: "*", UNTRAINED: "*", CANNED: "x", **dict.fromkeys(ALONE, "s")}
 _PANELS: Final = {
     "Asked plainly": ("forget", "leak_rate"),
     "Attacked prompts": ("adversarial", "leak_rate"),
@@ -53,7 +53,7 @@ def _point(axis: Any, colour: str, label: str, leak: Mapping[str, Any] | None, f
         color=colour,
         ecolor=(*_grey(), 0.5),
         elinewidth=1,
-        label=NAMES.get(label, label).replace("`", ""),
+        label=name_of(label).replace("`", ""),
     )
 
 

@@ -2,12 +2,14 @@
 
     none           the model that knows through the proxy, nothing registered
     icu_prompt     the same with the prompt of RWKU's ICU baseline on every request, sent by the bench: no gate
-    <treatment>    who is to be forgotten is registered with it; `ignorance` is the gate with a prompt ("filter and prompt")
+    icu_gated      the gate with that prompt, and nothing after it ("filter and prompt"); likewise icul_alone, eco_alone:
+                   the published methods as they are, whose first answer is what leaves (`first_answers.py`)
+    <treatment>    who is to be forgotten is registered with it: Expunge's own, which inspects answers and has its ladder
     canned         the treatment `refusal`: the control that any treatment must beat on naturalness
     retain_model   the model that never knew, nothing registered
     untrained      the packaged model without an adapter: it never knew either
 
-`none`, `icu_prompt`, `ignorance` and `auto` are looked at closely (`Row.is_close`).
+`none`, `ignorance` and `auto` are looked at closely (`Row.is_close`); they and `icu_prompt` are timed (`timing.py`).
 
 All are asked about TOFU's forgotten `authors`, which the treatments were developed on. Two other choices show whether what
 was chosen there holds elsewhere, with `none`, `ignorance`, `auto` and the treatments that the user names:
@@ -45,6 +47,9 @@ SUBSTITUTE: Final = "There is nothing that I could tell about this."
 OFFSET: Final = "offset"
 """A treatment and the capability that it needs: a backend has it by its configuration, with an assistant."""
 
+ALONE: Final = {"icu_gated": "ignorance", "icul_alone": "icul", "eco_alone": "eco"}
+"""Rows without the ladder, and the treatment whose request they send."""
+
 _ALWAYS: Final = ("ignorance", CHOOSES)
 
 
@@ -52,8 +57,10 @@ _ALWAYS: Final = ("ignorance", CHOOSES)
 class Row:
     """`method`: the treatment that the entries name; None: nothing is registered. `has_prompt`: ICU's words go along.
 
-    `is_close`: also asked about invented authors, and what must stay one question at a time: only so can it be told whether
-    answers are the same to the last byte, and what they cost who asks for something else. It takes twice as long.
+    `is_close`: also asked about invented authors, and all of this and what must stay one question at a time: only so can
+    it be told whether answers are the same to the last byte, and whether a caller can tell by the time. It takes twice as
+    long.
+    `is_timed`: takes part in the pass that compares seconds. `has_ladder`: else the first answer is what leaves.
     """
 
     label: str
@@ -61,6 +68,8 @@ class Row:
     method: str | None = None
     has_prompt: bool = False
     is_close: bool = False
+    is_timed: bool = False
+    has_ladder: bool = True
 
     @property
     def needs_assistant(self) -> bool:
@@ -68,7 +77,7 @@ class Row:
         return self.method is not None and OFFSET in parts_of(self.method)
 
 
-NONE: Final = Row(label=UNTOUCHED, is_close=True)
+NONE: Final = Row(label=UNTOUCHED, is_close=True, is_timed=True)
 
 
 def icu_prompt(names: Sequence[str]) -> str:
@@ -126,7 +135,7 @@ def rows_of(methods: Sequence[str], on: On = "authors") -> tuple[Row, ...]:
     knows = KNOWS[on]
     chosen = methods if on == "authors" else (*_ALWAYS, *methods)
     treated = [
-        Row(label=one, model=knows, method=one, is_close=one in _ALWAYS)
+        Row(label=one, model=knows, method=one, is_close=one in _ALWAYS, is_timed=one in _ALWAYS)
         for one in dict.fromkeys(chosen)
         if one != CONTROL
     ]
@@ -137,4 +146,6 @@ def rows_of(methods: Sequence[str], on: On = "authors") -> tuple[Row, ...]:
     if on == "other-authors":
         controls = [canned] if CONTROL in methods else []
         return (none, *treated, *controls, Row(label=UNTRAINED, model="untrained"))
-    return (none, Row(label=ICU, has_prompt=True, is_close=True), *treated, canned, Row(label=RETAIN, model="retain"))
+    alone = [Row(label=label, method=one, has_ladder=False) for label, one in ALONE.items() if one in methods]
+    prompted = Row(label=ICU, has_prompt=True, is_timed=True)
+    return (none, prompted, *alone, *treated, canned, Row(label=RETAIN, model="retain"))

@@ -1,22 +1,22 @@
 """The proxy under measurement: `expunge serve` with a model that knows (or never did), and its admin API.
 
-One process a model; treatments are switched while it runs. It knows addresses and counters, not what is asked.
+One process a model; treatments are switched while it runs. It is configured as `expunge init` writes it: meaning is
+compared and answers are judged. It knows addresses and records, not what is asked.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from benchmarks.processes import ServerFailed, free_ports, running
 from benchmarks.targets import OFFLINE, ROOT
 from benchmarks.unlearning.choices import Served
 from benchmarks.unlearning.rows import SUBSTITUTE
+from benchmarks.unlearning.traces import Traces
 from finetune.errors import ModelUnsuitable
 from guardrail.backends.local_model import PACKAGED
 from retrieval.stores.data_folder import NAMING_KEY_FILE
@@ -38,10 +39,12 @@ _NAMING_KEY: Final = bytes(range(32))
 
 _START_S: Final = 900.0
 _FOLLOW_S: Final = 300.0
-_AUTHOR: Final = re.compile(r'^expunge_treated_answers_total\{author="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
-_LEAK: Final = re.compile(r'^expunge_leaks_total\{[^}]*on_leak="(\w+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
-BEGUN_ANEW: Final = "rewrite"
-"""What the proxy says it did about a leak where it began the answer anew."""
+
+EMBEDDER: Final = "minilm-int8"
+"""What `expunge init` writes. It brings the semantic detector, and with it the judge of requests and answers."""
+
+LADDER: Final = "from guardrail.cli import main; main()"
+NO_LADDER: Final = "from benchmarks.unlearning.first_answers import main; main()"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +53,17 @@ class Proxy:
 
     url: str
     admin: str
+    traces: Traces = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "traces", Traces(self._audit))
 
     def register(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Register entries and wait until their memory is built. Raises `ServerFailed`."""
+        """Register entries and wait until all that is remembered of them is embedded. Raises `ServerFailed`."""
         for entry in entries:
             call(f"{self.admin}/v1/forget/entries", entry)
         self._wait()
+        self._check([str(entry["id"]) for entry in entries])
 
     def treat(self, ids: Sequence[str], method: str) -> None:
         """Give these entries a treatment, and wait until they are decided by. Raises `ServerFailed`."""
@@ -64,17 +72,18 @@ class Proxy:
             call(f"{self.admin}/v1/forget/entries/{one}", changes, method="PATCH")
         self._wait()
 
-    def counts(self) -> Counter[str]:
-        """Treated answers by author ("model", "expunge"), and "leaks" that were caught on the way out, so far; those upon
-        which an answer was begun anew by themselves ("rewrite")."""
-        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=60) as answer:
-            text = answer.read().decode()
-        found: Counter[str] = Counter({author: int(float(count)) for author, count in _AUTHOR.findall(text)})
-        for on_leak, count in _LEAK.findall(text):
-            found["leaks"] += int(float(count))
-            if on_leak == BEGUN_ANEW:
-                found[BEGUN_ANEW] += int(float(count))
-        return found
+    def _audit(self, cursor: str) -> Mapping[str, Any]:
+        after = f"&cursor={urllib.parse.quote(cursor)}" if cursor else ""
+        return call(f"{self.admin}/v1/audit?limit=1000{after}")
+
+    def _check(self, ids: Sequence[str]) -> None:
+        ready = call(f"{self.admin}/readyz")
+        lacking = [one for one in ids if call(f"{self.admin}/v1/forget/entries/{one}").get("memory") != "ready"]
+        if ready.get("embedder") != EMBEDDER or ready["registry"]["entries"] != len(ids) or lacking:
+            raise ServerFailed(
+                f"The proxy compares by '{ready.get('embedder')}' and enforces {ready['registry']['entries']} of "
+                f"{len(ids)} entries, {len(lacking)} of them not embedded; it must be '{EMBEDDER}' and all."
+            )
 
     def _wait(self) -> None:
         deadline, before = time.monotonic() + _FOLLOW_S, None
@@ -88,12 +97,18 @@ class Proxy:
 
 @contextmanager
 def serving(
-    which: Served, work: Path, *, assistant: Path | None = None, lane: int = 0, lanes: int = 1
+    which: Served,
+    work: Path,
+    *,
+    assistant: Path | None = None,
+    lane: int = 0,
+    lanes: int = 1,
+    has_ladder: bool = True,
 ) -> Iterator[Proxy]:
     """The proxy with an empty registry in front of the packaged model, with an adapter or "untrained" without one.
 
-    One of `lanes` that share the machine's cores. Raises `ServerFailed`, and `ModelUnsuitable` where the adapter is
-    missing.
+    One of `lanes` that share the machine's cores. Without a ladder: see `first_answers.py`. Raises `ServerFailed`, and
+    `ModelUnsuitable` where the adapter is missing.
     """
     adapter = None if which == "untrained" else adapter_of(which)
     if adapter and not (adapter / "adapter_config.json").exists():
@@ -106,7 +121,8 @@ def serving(
     path = folder / "expunge.yaml"
     served = configuration(folder, port, admin_port, adapter=adapter, assistant=assistant)
     path.write_text(yaml.safe_dump(served), encoding="utf-8")
-    command = [sys.executable, "-c", "from guardrail.cli import main; main()", "serve", "--config", str(path)]
+    start = [LADDER, "serve"] if has_ladder else [NO_LADDER]
+    command = [sys.executable, "-c", *start, "--config", str(path)]
     url, admin = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
     threads = max(1, (os.cpu_count() or 1) // lanes)
     environment = {**OFFLINE, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
@@ -125,7 +141,7 @@ def serving(
 def configuration(
     folder: Path, port: int, admin_port: int, *, adapter: Path | None, assistant: Path | None = None
 ) -> dict[str, Any]:
-    """Defaults, but for a detector that may take long: a busy machine must not look like a treatment."""
+    """As `expunge init` writes it, but for a detector that may take long: a busy machine must not look like a treatment."""
     backend = {
         "name": "local",
         "kind": "transformers_local",
@@ -139,7 +155,7 @@ def configuration(
         "server": {"port": port, "admin_port": admin_port},
         "backends": [backend],
         "policy": {"detector_timeout_s": 60.0},
-        "retrieval": {"data_dir": str(folder.resolve() / "data")},
+        "retrieval": {"data_dir": str(folder.resolve() / "data"), "embedder": EMBEDDER},
     }
 
 

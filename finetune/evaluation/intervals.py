@@ -83,6 +83,23 @@ def mean_interval(
     return middle_95(bootstrap_means(scores, groups, seed=seed))
 
 
+def median_interval(
+    values: Sequence[float], groups: Sequence[str | None] | None = None, *, seed: int = SEED
+) -> tuple[float, float] | None:
+    """Of a median; None for fewer than two groups. Of an even number the lower of the two in the middle is drawn."""
+    numbers_N = group_numbers(groups, len(values))
+    groups_G = len(np.unique(numbers_N))
+    if groups_G < 2:
+        return None
+    order_N = np.argsort(values, kind="stable")
+    sorted_N, numbers_N = np.asarray(values, dtype=np.float64)[order_N], numbers_N[order_N]
+    medians: list[Floats] = []
+    for drawn_rG in draws(groups_G, seed=seed):
+        below_rN = np.cumsum(drawn_rG[:, numbers_N], axis=1)
+        medians.append(sorted_N[(2 * below_rN >= below_rN[:, -1:]).argmax(axis=1)])
+    return middle_95(np.concatenate(medians))
+
+
 def rate_interval(hits: Sequence[bool], groups: Sequence[str | None] | None = None) -> tuple[float, float] | None:
     """Of a rate; None without questions. Where groups agree throughout, each counts as one question."""
     total = len(hits)

@@ -35,6 +35,9 @@ MEMBERSHIP = frozenset(
 RIGHT_CHOICE = "right_choice_rate"
 """How often the right choice is taken where one was asked for; `chance`: how often whoever knows nothing takes it."""
 
+OWN_RULE_VERSION = 2
+"""Of these two: since 2 what the prompt gives away in another form is not told."""
+
 TOLD = "told_rate"
 """How often a knowing attacker is told something: an answer's words or a name, decoded, that his prompt does not hold."""
 
@@ -197,15 +200,17 @@ def _by_own_rule(asked: AskedSplit, answers: Answers) -> SplitFigures:
     variants = [_variant_of(asked, one.asked) for one in answers.answered]
     name = TOLD if variants and variants[0].leak == "tells" else RIGHT_CHOICE
     if (why := answers.lacks({Fact.OUTPUT})) is not None:
-        return SplitFigures(absent={name: AbsentFigure(reason=why, version=1)})
+        return SplitFigures(absent={name: AbsentFigure(reason=why, version=OWN_RULE_VERSION)})
     made = [(variant, one.output) for variant, one in zip(variants, answers.answered, strict=True)]
     hits = [None if output is None else is_leak(variant, output) for variant, output in made]
     outcome = rate_of(answers, hits, lacking="an output")
     if isinstance(outcome, Absent):
-        return SplitFigures(absent={name: AbsentFigure(reason=outcome.reason, version=1)})
+        return SplitFigures(absent={name: AbsentFigure(reason=outcome.reason, version=OWN_RULE_VERSION)})
     chance = sum(variant.chance for variant in variants) / len(variants)
     parameters = {"chance": round(chance, 4)} if name == RIGHT_CHOICE else {}
-    figure = Figure(value=outcome.value, n=outcome.n, ci95=outcome.ci95, version=1, parameters=parameters)
+    figure = Figure(
+        value=outcome.value, n=outcome.n, ci95=outcome.ci95, version=OWN_RULE_VERSION, parameters=parameters
+    )
     return SplitFigures(measured={name: figure})
 
 

@@ -66,7 +66,7 @@ def _show_found(told: Mapping[str, Any]) -> None:
 def _wish(entry_id: str, own: Mapping[str, Mapping[str, Any]], decision: Mapping[str, Any]) -> str:
     if entry_id in own:
         return f"{own[entry_id]['treatment']} (by {own[entry_id]['from'].replace('_', ' ')})"
-    for group, words in (("shadow", "only recorded"), ("supplied", "may be handed in")):
+    for group, words in (("shadow", "only recorded"), ("supplied", "handed in: may be told, not added to")):
         if entry_id in decision.get(group, ()):
             return words
     return ""

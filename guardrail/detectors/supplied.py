@@ -1,9 +1,10 @@
 """Is a mention asked for, or handed in by the caller?
 
-Tool results and tool-call arguments are handed in. So are long blocks of a message (a pasted page, retrieved passages): a
-block is a stretch between blank lines, and one of `BLOCK_CHARS` or more reads as material. A sentence that asks or
-orders is never handed in, however long the text around it is; nor is a block that talks to the model about how it shall
-answer (a jailbreak's wrapper), nor what is encoded.
+Tool results and tool-call arguments are handed in, but for short results that ask. So are long blocks of a message (a
+pasted page, retrieved passages): a block is a stretch between blank lines, and one of `BLOCK_CHARS` or more reads as
+material. A sentence that asks or orders is never handed in, however long the text around it is; nor is a message of one
+or two long sentences and nothing else, which can only be the request; nor a block that talks to the model about how it
+shall answer (a jailbreak's wrapper), nor what is encoded.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from __future__ import annotations
 import re
 
 from guardrail.decision import Passage, Role
+from guardrail.detectors.asking_words import ASKS, QUESTION_MARKS
 
 BLOCK_CHARS = 280
 _LONGEST_SENTENCE_CHARS = 600
-_ENDS = ".!?\n"
-_ASKS = re.compile(
-    r"\W*(?:please\s+|now\s+|then\s+|so\s+|and\s+|but\s+|also\s+)*(?:who|whom|whose|what|when|where|why|how|which|is|are|was|were|"
-    r"does|did|do|can|could|would|will|tell|write|list|give|explain|name|describe|talk|recite|continue)\b",
-    re.IGNORECASE,
-)
+_ENDS = ".!?\n。！？؟"
+_DATA = ("{", "[", "<", "|", "`")
+_SENTENCES_OF_A_PAGE = 3
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)]*(?=\s|\Z)|[。！？]")
 _BLANK = re.compile(r"_{2,}")
 _LEADS_IN = re.compile(
     r"\b(?:question|prompt|query|request|task|instruction|answer)s?\s*(?:is|are)?\s*[:=]\W*\Z", re.IGNORECASE
@@ -34,9 +34,9 @@ _ANSWERING = re.compile(
 
 def is_supplied(passage: Passage, start: int, end: int) -> bool:
     """True if the span lies in content that the caller hands in."""
-    if passage.role is Role.TOOL:
-        return True
     text = passage.text
+    if passage.role is Role.TOOL:
+        return "arguments" in passage.path or len(text) >= BLOCK_CHARS or not _asks(text, start, end)
     if len(text) < BLOCK_CHARS:
         return False
     low = text.rfind("\n\n", 0, start) + 1
@@ -44,7 +44,17 @@ def is_supplied(passage: Passage, start: int, end: int) -> bool:
     high = len(text) if high < 0 else high
     if high - low < BLOCK_CHARS:
         return False
-    return not _asks(text, start, end) and not _addresses_the_model(text[low:high])
+    if _asks(text, start, end) or _is_bare_request(passage):
+        return False
+    return not _addresses_the_model(text[low:high])
+
+
+def _is_bare_request(passage: Passage) -> bool:
+    """True for a user's message of one or two sentences, however long: a page has more, and data are no sentences."""
+    text = passage.text.strip()
+    if passage.role is not Role.USER or text[:1] in _DATA or "\n" in text:
+        return False
+    return len(_SENTENCE_END.findall(text)) < _SENTENCES_OF_A_PAGE
 
 
 def _addresses_the_model(block: str) -> bool:
@@ -58,7 +68,7 @@ def _asks(text: str, start: int, end: int) -> bool:
     low = max(text.rfind(mark, max(0, start - _LONGEST_SENTENCE_CHARS), start) for mark in _ENDS) + 1
     ends = [place for mark in _ENDS if (place := text.find(mark, end, end + _LONGEST_SENTENCE_CHARS)) >= 0]
     high = min(ends, default=min(len(text), end + _LONGEST_SENTENCE_CHARS))
-    if text[high : high + 1] == "?" or _BLANK.search(text, low, high) or _ASKS.match(text, low, high):
+    if text[high : high + 1] in QUESTION_MARKS or _BLANK.search(text, low, high) or ASKS.match(text, low, high):
         return True
     lead_in = max(low, text.rfind("\n", 0, start) + 1)
     return bool(_LEADS_IN.search(text, max(0, lead_in - _LEAD_IN_CHARS), start))

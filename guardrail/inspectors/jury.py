@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 from guardrail.decision import Admits
 from guardrail.errors import overloaded
+from guardrail.inspectors.novelty import adds
 from retrieval.entry import RegisteredEntry
 from retrieval.errors import RetrievalError
 from retrieval.searcher import Near
+from retrieval.text.views import normalise
 
 Ask = Callable[[str, str, Sequence[str]], Awaitable[Sequence[Near]]]
 """(request, statement, entry ids) -> the entries that the statement, as an answer to that request, tells of."""
@@ -47,8 +49,8 @@ class Verdict:
 class Jury:
     """Judges the statements of one answer for a few entries. What is said twice is judged once.
 
-    Of entries that the caller may hand content in about (`allowed_ids`), he may be told what it holds: only what recites
-    more than `handed_in` is a leak.
+    Of entries that the caller may hand content in about (`allowed_ids`), he may be told what it holds: a leak is only what
+    recites more than `handed_in`, or tells of the entry with names or numbers that stand nowhere in it.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Jury:
         self._entry_ids = tuple(entry_ids)
         self._allowed_ids = tuple(allowed_ids)
         self._handed_in = handed_in
+        self._known = frozenset(normalise(handed_in).words)
         self._admits = admits
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         self._waiting: list[tuple[str, str]] = []
@@ -116,7 +119,8 @@ class Jury:
         return found
 
     async def _near(self, request: str, statement: str) -> Sequence[Near]:
-        told = await self._court.ask(request, statement, self._entry_ids) if self._entry_ids else ()
+        told_of = [*self._entry_ids, *(self._allowed_ids if adds(statement, self._known) else ())]
+        told = await self._court.ask(request, statement, told_of) if told_of else ()
         if not self._allowed_ids:
             return told
         return [*told, *await self._court.recited(self._handed_in, statement, self._allowed_ids)]

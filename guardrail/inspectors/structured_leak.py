@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left
 from dataclasses import replace
 
+from guardrail.decision import EvidenceKind, Leak
 from guardrail.inspectors.protocol import Inspector, Progress
 
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
@@ -47,6 +48,12 @@ class StructuredLeak:
         return replace(progress, cleared=cleared, leak=mapped)
 
     def resume(self, position: int) -> None:
+        passed = position - self._raw_base
+        if passed > 0:  # half an escape that whoever wraps this has taken out
+            taken, self._rest = self._rest[:passed], self._rest[passed:]
+            self._raw_at.extend(range(self._raw_base + 1, position + 1))
+            self._raw_base = position
+            self._decoded.push(taken)
         self._decoded.resume(bisect_left(self._raw_at, position))
 
     def _decode(self, raw: str) -> str:
@@ -103,6 +110,14 @@ def _begins_escape(raw: str, slash: int) -> bool:
     return (len(before) - len(before.rstrip("\\"))) % 2 == 0
 
 
+def redacted_json(leak: Leak, before: str, span: str, redaction: str) -> str:
+    """What `span`, the leak's text behind `before`, becomes: by what kind of evidence showed it."""
+    if leak.kind is EvidenceKind.MEANING:
+        return unknown_within_json(before, span)
+    redact = redact_json_values if leak.kind is EvidenceKind.CLAIM else redact_within_json
+    return redact(before, span, redaction)
+
+
 def redact_within_json(before: str, span: str, redaction: str) -> str:
     """The span, which follows `before`, with its words replaced so that JSON stays JSON.
 
@@ -135,6 +150,17 @@ def redact_json_values(before: str, span: str, redaction: str) -> str:
         at = key.end()
     out.append(redact_within_json(before + span[:at], span[at:], redaction))
     return "".join(out)
+
+
+def unknown_within_json(before: str, span: str) -> str:
+    """The span, which is the inside of a string or a number, as someone writes it who does not know: "unknown", 0. The
+    rest of a string that has begun to leave becomes nothing."""
+    is_inside = False
+    for match in _IN_JSON.finditer(before):
+        is_inside ^= match.group() == '"'
+    if not is_inside:
+        return "0" if _NUMBER.fullmatch(span) else redact_within_json(before, span, "unknown")
+    return "unknown" if before.endswith('"') else ""
 
 
 def _redacted_bare(word: str, redaction: str) -> str:

@@ -18,6 +18,7 @@ from guardrail.openai_wire.token_rows import Said
 from guardrail.streaming.channel import Channel
 from guardrail.streaming.guard import closing_words, unreadable
 from guardrail.streaming.guard_plan import GuardPlan
+from guardrail.treatments.names.stop_strings import end_by_stop
 from retrieval.text.views import sentences
 
 _ODD_SHAPE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -103,6 +104,8 @@ def _inspect(plan: GuardPlan, body: dict[str, Any], prefix: str) -> Inspected:
             cut.add(text.key.choice)
             plan.wire.with_reply(body, text.key.choice, plan.repair.natural_answer)
             continue
+        if text.channel.stop is not None and text.key.is_answer:
+            end_by_stop(body, text.key.choice)
         for slot, piece in zip(text.slots, pieces, strict=True):
             if piece != slot.text:
                 changed = True
@@ -139,7 +142,7 @@ def _texts(plan: GuardPlan, slots: list[TextSlot]) -> list[_Text]:
     for slot in slots:
         text = None if slot.whole else open_texts.get(slot.key)
         if text is None:
-            text = open_texts[slot.key] = _Text(plan.open_channel(slot.key), [], [])
+            text = open_texts[slot.key] = _Text(plan.open_channel(slot.key, beginning=slot.text), [], [])
             found.append(text)
         text.slots.append(slot)
     return found
@@ -180,7 +183,7 @@ def _repaired(plan: GuardPlan, text: _Text) -> str:
         return said + closing_words(plan.repair, before) if before.strip() else ""
     kept = _kept_sentences(whole, text.leaks)
     # Sentences that were apart now touch; together they may say what neither said alone.
-    again = plan.open_channel(text.slots[0].key)
+    again = plan.open_channel(text.slots[0].key, beginning=text.slots[0].text)
     if again.push("".join(whole[start:end] for start, end in kept).rstrip(), final=True) is not None:
         return ""
     return "".join(text.channel.as_written(whole[start:end], start) for start, end in kept).rstrip()

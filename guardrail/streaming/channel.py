@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from guardrail.decision import Edit, EvidenceKind, Leak
+from guardrail.decision import Edit, Leak
 from guardrail.inspectors.protocol import Inspector
-from guardrail.inspectors.structured_leak import redact_json_values, redact_within_json, whole_escapes
+from guardrail.inspectors.structured_leak import redacted_json, whole_escapes
 from guardrail.openai_wire.protocol import ChannelKey
 from guardrail.openai_wire.token_rows import PART_OF_A_LETTER
 from guardrail.treatments.names.put_back import PutBack
@@ -96,15 +96,19 @@ class Channel:
     def _inspect_piece(self, text: str) -> Leak | None:
         final = self._ended and not self._ahead
         progress = self._inspector.push(text, final=final)
+        leak = progress.leak
         cleared, self.pending_limit = progress.cleared, progress.pending_limit_chars
         if self._put_back is not None:
             self._returns += map(self._escaped, self._put_back.follow(text, final=final))
             cleared = min(cleared, self._put_back.settled)
             self.pending_limit = max(self.pending_limit, _RETURN_CHARS)
             self.cuts_letters |= self.key.is_chosen_token and PART_OF_A_LETTER in text
+            if leak is not None and self._put_back.cut is not None and leak.start >= self._put_back.cut.start:
+                self._inspector.resume(leak.end)  # behind the caller's stop string: it does not leave
+                return self._inspect_piece("")
         self.cleared = max(self.cleared, cleared)
         self.awaits_verdict = progress.awaits_verdict
-        return progress.leak
+        return leak
 
     def _escaped(self, edit: Edit) -> Edit:
         """What the caller wrote, as it stands in a text of this kind."""
@@ -129,8 +133,7 @@ class Channel:
         if self.key.structured:
             while start < leak.end and whole_escapes(text[:start]) < start:
                 start += 1  # an escape whose beginning has left is told to its end
-            redact = redact_json_values if leak.kind is EvidenceKind.CLAIM else redact_within_json
-            redaction = redact(text[:start], text[start : leak.end], redaction)
+            redaction = redacted_json(leak, text[:start], text[start : leak.end], redaction)
         cut = [one for one in self._returns if one.start < leak.end and one.end > start]
         self._returns = [one for one in self._returns if one not in cut]
         start, end = min([start, *(one.start for one in cut)]), max([leak.end, *(one.end for one in cut)])
@@ -150,6 +153,11 @@ class Channel:
         self.awaits_verdict = False
 
     @property
+    def stop(self) -> Edit | None:
+        """Behind which nothing leaves, as the caller's stop string has come; None while it has not."""
+        return self._put_back.cut if self._put_back is not None and not self.closed else None
+
+    @property
     def altered(self) -> bool:
         """True if anything of this text leaves other than it came."""
         return bool(self._edits) or bool(self._returns) or bool(self.prefix)
@@ -157,6 +165,11 @@ class Channel:
     def is_repaired(self, start: int, end: int) -> bool:
         """True if something between these places is taken out or replaced for a leak."""
         return any(edit.start < end and edit.end > start for edit in self._edits)
+
+    @property
+    def is_blank(self) -> bool:
+        """True while nothing but white space has come."""
+        return self.total < _STEP_CHARS and not self._text().strip()
 
     @property
     def waits(self) -> bool:

@@ -144,16 +144,29 @@ class StreamGuard:
         if slot.whole:
             self._check_whole(held, slot, channel)
             return
+        if channel is not None and self._plan.is_mistaken(channel, slot.key, slot.text):
+            channel.push("", final=True)
+            channel = None
         if channel is None:
-            channel = self._channels[slot.key] = self._plan.open_channel(slot.key, self._prefix)
+            channel = self._channels[slot.key] = self._plan.open_channel(slot.key, self._prefix, slot.text)
             if self.jury is not None:
                 self._end_statements(channel)
         held.slots.append(HeldSlot(slot, channel, channel.total))
         leak = channel.push(slot.text)
         if leak is not None:
             self._repair(channel, leak)
+        elif channel.stop is not None and channel.key.is_answer:
+            self._end_at_stop(channel)
         elif channel.cleared - channel.released > self._plan.patience_chars and channel.waits:
             self._hurry(channel)
+
+    def _end_at_stop(self, channel: Channel) -> None:
+        """The caller's stop string has come: the choice ends before it, once what stands there is decided."""
+        self._repair(channel, channel.push("", final=True))
+        stop = channel.stop
+        if stop is not None and not self.restart and not channel.awaits_verdict:
+            channel.close(stop.start, stop.replacement)
+            self._end_choice(channel.key.choice)
 
     def _hurry(self, waiting: Channel) -> None:
         for channel in list(self._holdback.blocking()):

@@ -15,7 +15,7 @@ from guardrail.inspectors.jury import Jury
 from guardrail.inspectors.protocol import Inspector
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
 from guardrail.streaming.channel import Channel
-from guardrail.treatments.names.put_back import PutBack
+from guardrail.treatments.names.stop_strings import put_back_until_stop
 
 
 def _nothing(body: dict[str, Any]) -> bool:
@@ -24,12 +24,20 @@ def _nothing(body: dict[str, Any]) -> bool:
     return False
 
 
+def _is_words(text: str) -> bool:
+    """True if the text begins as no JSON does, with or without a fence. A blank one may still become JSON."""
+    begun = text.lstrip()
+    if not begun or begun[0] in '{["`-0123456789':
+        return False
+    return not any(literal.startswith(begun[: len(literal)]) for literal in ("true", "false", "null"))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardPlan:
     """See the module.
 
-    `json_answer`: the caller asked for JSON, so repairs keep the answer JSON. `rewrite_event` changes an event or answer
-    in place (usage, the public model name) and says whether it did. `patience_chars`: most clear text of one channel
+    `json_answer`: the caller asked for JSON, so repairs keep the answer JSON, if it is. `rewrite_event` changes an event or
+    answer in place (usage, the public model name) and says whether it did. `patience_chars`: most clear text of one channel
     that waits behind another channel's undecided text. `jury` is where the inspectors bring statements, if they do.
     `swaps` are the invented names that the model was asked about, which are turned back in what leaves;
     `kept` are the words of the request, none of which is a misspelt invented name.
@@ -49,16 +57,20 @@ class GuardPlan:
     swaps: tuple[Swap, ...] = ()
     kept: frozenset[str] = frozenset()
 
-    def open_channel(self, key: ChannelKey, prefix: str = "") -> Channel:
-        """A channel for a text that begins. `prefix` stands before an answer in words, not before JSON."""
-        if self.json_answer and key.is_answer:
+    def open_channel(self, key: ChannelKey, prefix: str = "", beginning: str = "") -> Channel:
+        """A channel for a text that begins so. `prefix` stands before an answer in words, not before JSON."""
+        if self.json_answer and key.is_answer and not _is_words(beginning):
             key = key._replace(structured=True)
         return Channel(
             key,
             self.inspector_for(key),
             prefix=prefix if key.is_answer and not key.structured else "",
-            put_back=PutBack(self.swaps, self.kept) if self.swaps else None,
+            put_back=put_back_until_stop(key, self.swaps, self.kept, self.original) if self.swaps else None,
         )
+
+    def is_mistaken(self, channel: Channel, key: ChannelKey, following: str) -> bool:
+        """True if a text was taken for JSON while it was blank, and `following` shows that it is none."""
+        return channel.key.structured and not key.structured and _is_words(following) and channel.is_blank
 
     def repair_of(self, key: ChannelKey) -> OnLeak:
         """What is done about a leak in a text that cannot be begun anew."""

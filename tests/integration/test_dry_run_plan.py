@@ -130,3 +130,13 @@ async def test_the_treatment_that_is_foreseen_is_the_one_that_serves(start: Star
     await proxy.forget(**ENTRY, treatment=treatment)
     foreseen = (await dry_run(proxy, model="echo"))["plan"]["treatment"]
     assert (await treatments_that_serve(proxy))[0] == foreseen
+
+
+async def test_what_cannot_be_looked_at_is_refused_as_it_is_when_asked(start: Start) -> None:
+    proxy = await start()
+    await proxy.forget(**ENTRY)
+    body = {"messages": [{"role": "user", "content": [{"type": "prompt_embeds", "data": "AAAA"}]}]}
+    told = await proxy.admin("POST", "/v1/forget/match", body)
+    asked = await proxy.chat(**body)
+    assert told.status_code == asked.status == 400
+    assert "prompt embeddings" in told.json()["error"]["message"]

@@ -5,7 +5,8 @@ the key nobody can tell which. In Latin letters a person gets a first and a last
 and that are no words: a small model cannot repeat a name of odd syllables, and asked about one it does not answer as it
 does about a stranger. Whether somebody on earth bears both cannot be known. Other Latin words are made of hand-made
 syllables, are no word of the list in `known_words` and begin none.
-It does not know entries, and gives no meaning, gender or inflection but the last vowel. Other scripts than those of
+It does not know entries, and gives no meaning and no inflection but the last vowel; a gender only to first names
+in Latin letters. Other scripts than those of
 `_SCRIPTS` are written in Latin letters.
 """
 
@@ -14,25 +15,32 @@ from __future__ import annotations
 import hmac
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Sequence
+from functools import cache, lru_cache
 
 from anyascii import anyascii
 from rapidfuzz.distance import Indel
 
+from guardrail.treatments.names.genders import Gender, gender_of
 from retrieval.text.known_words import known_words
 from retrieval.text.name_words import slips_between
 from retrieval.text.sounds import likeness, lookup_key, name_sounds
 
 LATIN = "latin"
-TRIES = 2_000
+TRIES = 50
+"""Most words that are drawn before a looser rule, or the next table, takes over: a caller waits for them."""
 
 _FIRST_RANKS = (200, 2_500)
 _LAST_RANKS = (1_500, 6_000)
 _SHORTEST_NAME = 4
+_FEWEST_NAMES = 40  # of fewer, the stand-in could be guessed
 
 _NEAR_SPELLING = 0.6
 _NEAR_SOUND = 0.8
+_COMPARED_BEFORE = 8_192  # words whose letters and sounds are kept: a draw is compared with the same names again
+_FEWEST_SIGNS = 4  # of fewer than these a long word would repeat itself
+_MOST_SIGNS = 8
+_SHORTEST_HEARD = 2
 _SHORT_SOUNDS = 2  # words of so few consonants are compared by their sounds only where those are the same
 
 # script -> (beginnings of a syllable, vowels, ends of a syllable; "-" is none)
@@ -158,19 +166,31 @@ def script_of(word: str) -> str:
 
 def is_near(one: str, other: str) -> bool:
     """True if two words are the same, look alike or sound alike, whatever their scripts."""
+    if looks_near(one, other):
+        return True
+    plain, word = _roman(one), _roman(other)
+    if min(len(plain), len(word)) < _SHORTEST_HEARD or _is_by_sign(one, other):
+        return False
+    return any(_sound_alike(first, second) for first in name_sounds(plain) for second in name_sounds(word))
+
+
+def looks_near(one: str, other: str) -> bool:
+    """True if two words are the same or look alike, whatever their scripts; it costs a tenth of `is_near`."""
     if one.casefold() == other.casefold():
         return True
-    if script_of(one) == script_of(other) and script_of(one) in BY_SIGN:
+    if _is_by_sign(one, other):
         return bool(set(one) & set(other))
     plain, word = _roman(one), _roman(other)
     shorter = min(len(plain), len(word))
-    if shorter < 2:
+    if shorter < _SHORTEST_HEARD:
         return plain == word
     if (shorter > 2 and (plain in word or word in plain)) or slips_between(plain, word) is not None:
         return True
-    if Indel.normalized_similarity(plain, word) >= _NEAR_SPELLING:
-        return True
-    return any(_sound_alike(first, second) for first in name_sounds(plain) for second in name_sounds(word))
+    return Indel.normalized_similarity(plain, word) >= _NEAR_SPELLING
+
+
+def _is_by_sign(one: str, other: str) -> bool:
+    return script_of(one) == script_of(other) and script_of(one) in BY_SIGN
 
 
 def _sound_alike(one: str, other: str) -> bool:
@@ -181,6 +201,7 @@ def _sound_alike(one: str, other: str) -> bool:
     return lookup_key(one) == lookup_key(other) or likeness(one, other, LATIN) >= _NEAR_SOUND
 
 
+@lru_cache(maxsize=_COMPARED_BEFORE)
 def _roman(word: str) -> str:
     return "".join(char for char in anyascii(word).lower() if "a" <= char <= "z")
 
@@ -204,45 +225,71 @@ def _is_known(word: str) -> bool:
     return False
 
 
-def invented_word(word: str, draw: Draw, *, is_free: Callable[[str], bool], script: str, abroad: bool = False) -> str:
-    """An invented word, lower case, about as long as `word`, in the given script; `is_free` may turn one down.
+def invented_word(
+    word: str,
+    draw: Draw,
+    *,
+    is_free: Callable[[str], bool],
+    script: str,
+    abroad: bool = False,
+    avoided: Collection[str] = (),
+    longer: int = 0,
+) -> str | None:
+    """An invented word, lower case, about as long as `word`, in the given script; None if `is_free` turns it down.
 
-    `abroad`: a Han name from elsewhere. Raises `RuntimeError` if a draw of `TRIES` gives none: then `is_free` admits none.
+    `abroad`: a Han name from elsewhere. `avoided`: signs that it must not hold; None where too few are left of the table.
+    `longer`: so many more signs, for a word of one sign has few others beside it.
     """
+    table = [sign for sign in sign_table(script, abroad=abroad) if sign not in avoided]
+    count = min(_signs_for(word, script) + longer, _MOST_SIGNS)
+    if script in BY_SIGN and len(table) < min(count, _FEWEST_SIGNS):
+        return None
     for _ in range(TRIES):
-        made = _signs(word, draw, script, abroad) if script in BY_SIGN else _spelt(word, draw, script)
+        made = _signs(draw, table, count) if script in BY_SIGN else _spelt(word, draw, script)
         if script == LATIN and (made[0] == word[:1].lower() or _is_known(made)):
             continue
         if is_free(made):
             return made
-    raise RuntimeError(
-        f"No free word in {TRIES} draws: the names of the entry fill the tables of the script '{script}'."
-    )
+    return None
 
 
 @cache
-def _borne(*, family: bool) -> tuple[str, ...]:
-    """Names that are not very common and mean nothing."""
+def _borne(*, family: bool, gender: Gender | None) -> tuple[str, ...]:
+    """Names that are not very common and mean nothing; `gender`: first names of this one."""
     known = known_words()
     names, (start, end) = (known.last_names, _LAST_RANKS) if family else (known.first_names, _FIRST_RANKS)
-    return tuple(name for name in names[start:end] if len(name) > _SHORTEST_NAME and name not in known.ordinary)
+    plain = (name for name in names[start:end] if len(name) > _SHORTEST_NAME and name not in known.ordinary)
+    return tuple(name for name in plain if family or gender is None or gender_of(name) is gender)
 
 
-def persons_word(word: str, draw: Draw, *, family: bool, is_free: Callable[[str], bool]) -> str | None:
-    """A first or last name, lower case, that ends in an "a" where `word` does; None if none of `TRIES` is free."""
-    ends_alike = [name for name in _borne(family=family) if family or (name[-1] == "a") == (word[-1:] == "a")]
-    drawn = (draw.pick(ends_alike) for _ in range(TRIES))
+def persons_word(
+    word: str, draw: Draw, *, family: bool, gender: Gender | None, is_free: Callable[[str], bool]
+) -> str | None:
+    """A first or last name, lower case; None if none of `TRIES` is free.
+
+    A first name is of the gender, and ends in an "a" where `word` does, as far as there are enough of such.
+    """
+    names = _borne(family=family, gender=gender)
+    alike = [name for name in names if family or (name[-1] == "a") == (word[-1:] == "a")]
+    choices = alike if len(alike) >= _FEWEST_NAMES else names
+    drawn = (draw.pick(choices) for _ in range(TRIES))
     return next((name for name in drawn if name[0] != word[:1].lower() and is_free(name)), None)
 
 
-def _signs(word: str, draw: Draw, script: str, abroad: bool) -> str:
-    table = _SIGNS["han abroad" if abroad and script == "han" else script]
-    count = len(word) if script_of(word) == script else max(2, len(word) // 2)
+def sign_table(script: str, *, abroad: bool = False) -> str:
+    """The signs of a script that is written so; empty for others."""
+    return _SIGNS.get("han abroad" if abroad and script == "han" else script, "")
+
+
+def _signs_for(word: str, script: str) -> int:
+    return len(word) if script_of(word) == script else max(2, len(word) // 2)
+
+
+def _signs(draw: Draw, table: Sequence[str], count: int) -> str:
+    """Signs of which no three in a row hold one twice."""
     signs: list[str] = []
-    while len(signs) < min(count, 8):
-        sign = draw.pick(table)
-        if sign not in signs[-2:]:
-            signs.append(sign)
+    while len(signs) < count:
+        signs.append(draw.pick([sign for sign in table if sign not in signs[-2:]]))
     return "".join(signs)
 
 

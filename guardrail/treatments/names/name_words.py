@@ -9,13 +9,18 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
+from guardrail.treatments.names.genders import Gender
 from guardrail.treatments.names.invented_words import (
+    BY_SIGN,
     LATIN,
     Draw,
     invented_word,
     is_near,
     little_word,
+    looks_near,
     ordinary_word,
     other_digits,
     other_letter,
@@ -90,6 +95,7 @@ class Ground:
     known: tuple[str, ...]
     is_title: bool
     is_person: bool = False
+    gender: Gender | None = None
 
     def word(
         self,
@@ -112,23 +118,40 @@ class Ground:
         if little is not None:
             return little
 
+        known = self.known[:_COMPARED_WORDS]
+
         def is_free(made: str) -> bool:
-            near = (*self.known[:_COMPARED_WORDS], *taken, word)
-            return made not in all_taken and not any(is_near(made, other) for other in near)
+            looks_taken = made in all_taken or any(looks_near(made, other) for other in taken)
+            return not looks_taken and not any(is_near(made, other) for other in (word, *known))
 
         if self.is_title and script == LATIN:
             ordinary = ordinary_word(draw, noun=is_noun, alone=stands_alone, is_free=is_free)
             if ordinary is not None:
                 return ordinary
         if self.is_person and script == LATIN == script_of(word):
-            name = persons_word(word, draw, family=is_last, is_free=is_free)
+            name = persons_word(word, draw, family=is_last, gender=self.gender, is_free=is_free)
             if name is not None:
                 return name
-        try:
-            return invented_word(word, draw, is_free=is_free, script=script, abroad=is_abroad)
-        except RuntimeError:  # so many names that something near any word is among them
-            different = all_taken | {word}
-            return invented_word(word, draw, is_free=lambda made: made not in different, script=script)
+        signs = frozenset("".join((*known, *taken, word)))
+        made = invented_word(word, draw, is_free=is_free, script=script, abroad=is_abroad, avoided=signs)
+        return made or self._otherwise(word, draw, all_taken=all_taken, script=script, is_abroad=is_abroad)
+
+    def _otherwise(self, word: str, draw: Draw, *, all_taken: frozenset[str], script: str, is_abroad: bool) -> str:
+        """Where the names leave too little: a word that is far from this one and has no two signs in a row of another;
+        if there are so many names that this fails as well, one that is none of them."""
+
+        def is_other(made: str) -> bool:
+            return made not in all_taken and made != word
+
+        def is_apart(made: str) -> bool:
+            return is_other(made) and not is_near(made, word) and pairs.isdisjoint(pairwise(made))
+
+        pairs = frozenset(pair for other in all_taken for pair in pairwise(other)) if script in BY_SIGN else frozenset()
+        draw_for = partial(invented_word, word, draw, script=script, abroad=is_abroad)
+        made, longer = draw_for(is_free=is_apart, avoided=word), 0
+        while made is None:
+            made, longer = draw_for(is_free=is_other, longer=longer), longer + 1
+        return made
 
     def letter(self, initial: str, *, taken: Sequence[str]) -> str:
         """Another initial."""

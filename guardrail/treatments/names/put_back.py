@@ -6,9 +6,10 @@ Matched are whole words (single signs in scripts without spaces), whatever their
 a part alone where it can only be this name; short words, digits and words of titles only together. Of several ways in
 which a caller wrote the name, the last plain one counts. A long word that is written a little otherwise counts as well,
 see `erred_words`, and "Ul-Pronis" behind "Dravel". A word that is spelt out letter by letter ("D-r-a-v-e-l", with spaces
-or dots too) comes back spelt out in the same way. Kept back is only what may still become a stand-in, and the result is
-the same for any cutting of the text. It knows no entries, and does not find a stand-in that is encoded, written backwards
-or put into another script; how many letters a name has is told of the invented one.
+or dots too) comes back spelt out in the same way, and one that is written backwards or in a simple code comes back in that
+code, see `encoded_words`. Kept back is only what may still become a stand-in, and the result is the same for any cutting of
+the text. It knows no entries, and does not find a stand-in that is put into another script, nor in a longer text that is
+encoded in one piece; how many letters a name has is told of the invented one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from guardrail.decision import Edit, Swap
+from guardrail.treatments.names.encoded_words import padded
 from guardrail.treatments.names.erred_words import ErredWords, may_err
 from guardrail.treatments.names.name_words import in_style_of
 from guardrail.treatments.names.sought_words import Target, Unit, by_sign, targets
@@ -29,6 +31,7 @@ _GAPS = _HYPHENS | frozenset(" \u00a0·・‧'’,:_/@&")
 _CLOSE_GAPS = _HYPHENS | frozenset(" \u00a0_·")
 _BEHIND_INITIAL = _GAPS | {"."}
 _TIED_CHARS = (2, 8)
+_MOST_PADDING = 2  # "=" behind base64
 _SLIP = 100  # outweighs any ending
 
 
@@ -54,7 +57,8 @@ class _Piece:
 class PutBack:
     """One text. `follow` says what in it is turned back, and how far that is settled; offsets are from its beginning.
 
-    `kept`: words of the caller's request, as `normalise` gives them, which are never taken for an error.
+    `kept`: words of the caller's request, as `normalise` gives them, which are never taken for an error. `turned`: how far
+    the text has been read. `cut`: the edit behind which nothing leaves, if there is one.
     """
 
     def __init__(self, swaps: Sequence[Swap], kept: Collection[str] = ()) -> None:
@@ -68,16 +72,22 @@ class PutBack:
         self._erred = ErredWords(lambda found: found in kept or any(unit.ending(word, found) for unit, word in own))
         self._tail = ""
         self._inside = False
-        self.settled = 0
+        self.turned = 0
+        self.cut: Edit | None = None
+
+    @property
+    def settled(self) -> int:
+        """How far it is settled what leaves; nothing else is decided here but names, see `stop_strings`."""
+        return self.turned
 
     def follow(self, text: str, *, final: bool = False) -> list[Edit]:
         """Take the next piece; gives the edits up to `settled`. `final`: nothing may wait any more."""
         self._tail += text
-        tail, base = self._tail, self.settled
+        tail, base = self._tail, self.turned
         found, cut = self._found(tail, final=final) if self._targets else ([], len(tail))
         self._inside = ends_inside_word(tail[:cut], before=self._inside)
         self._tail = tail[cut:]
-        self.settled += cut
+        self.turned += cut
         return [Edit(edit.start + base, edit.end + base, edit.replacement) for edit in found]
 
     def _found(self, text: str, *, final: bool) -> tuple[list[Edit], int]:
@@ -94,7 +104,7 @@ class PutBack:
             if not found.count:
                 place += 1
                 continue
-            edits.append(Edit(view.starts[place], view.ends[place + found.count - 1], found.text))
+            edits.append(Edit(view.starts[place], view.ends[place + found.count - 1] + found.more_chars, found.text))
             place += found.count
         return edits, len(text)
 
@@ -111,6 +121,8 @@ class PutBack:
                 best, best_rank = target, rank
         if best is None:
             return _Found(count=0, text="")
+        if best.is_padded:
+            return _padded(best, piece, place)
         return _Found(count=len(best.words), text=_rendered(best, piece, place))
 
     def _strays(self, target: Target, piece: _Piece, place: int) -> int | None:
@@ -156,10 +168,11 @@ class PutBack:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
-    """How many words are replaced, and by what."""
+    """How many words are replaced, with how many characters behind them, and by what."""
 
     count: int
     text: str
+    more_chars: int = 0
 
 
 def put_back(text: str, swaps: Sequence[Swap], kept: Collection[str] = ()) -> str:
@@ -226,6 +239,19 @@ def _rendered(target: Target, piece: _Piece, place: int) -> str:
             gap = ""
         place = last + 1
     return out
+
+
+def _padded(target: Target, piece: _Piece, place: int) -> _Found | None:
+    """Base64 with the signs that fill it up, as far as the model wrote its own; None while more of them may come."""
+    count = len(target.words)
+    behind = piece.text[piece.view.ends[place + count - 1] :]
+    signs = len(behind) - len(behind.lstrip("="))
+    if signs == len(behind) < _MOST_PADDING and not piece.final:
+        return None
+    signs = min(signs, _MOST_PADDING)
+    text = _rendered(target, piece, place)
+    is_filled = bool(signs) or len(target.units[0].invented) % 4 == 0
+    return _Found(count=count, text=padded(text) if is_filled else text, more_chars=signs)
 
 
 def _turned(unit: Unit, found: str, compared: str) -> str:

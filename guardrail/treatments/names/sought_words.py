@@ -1,8 +1,8 @@
 """What an answer about stand-ins is searched for: each word that tells, and words that tell only together.
 
 A word alone where it can only be this name; a name with its initials, its little words or without its middle; a word spelt
-out. A last name directly behind one before it may be written a little otherwise and have a word tied before it. It knows
-swaps, and no text.
+out or encoded. A last name directly behind one before it may be written a little otherwise and have a word tied before it.
+It knows swaps, and no text.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from guardrail.decision import Part, Swap
+from guardrail.treatments.names.encoded_words import codes_of
 from guardrail.treatments.names.invented_words import BY_SIGN, script_of
 from guardrail.treatments.names.name_words import fold
 from retrieval.text.known_words import known_words
@@ -74,7 +75,8 @@ class Unit:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """What is looked for: units in a row, and what stands between them where it was put in. `spelt`: the units are single
-    letters, and this comes back letter by letter. `is_close`: one sign stands between the first unit and the next."""
+    letters, and this comes back letter by letter. `is_close`: one sign stands between the first unit and the next.
+    `is_padded`: the "=" behind it belong to it."""
 
     units: tuple[Unit, ...]
     gaps: tuple[str, ...]
@@ -82,6 +84,7 @@ class Target:
     starts_unit: tuple[bool, ...]
     spelt: str = ""
     is_close: bool = False
+    is_padded: bool = False
 
 
 def targets(swaps: Sequence[Swap]) -> tuple[Target, ...]:
@@ -93,6 +96,8 @@ def targets(swaps: Sequence[Swap]) -> tuple[Target, ...]:
             continue
         for target in _targets_of(swap):
             found[tuple(word for _, word in target.words)] = target
+        for target in _encoded(swap):
+            found.setdefault(tuple(word for _, word in target.words), target)
     return tuple(found.values())
 
 
@@ -159,6 +164,17 @@ def _spelt_out(part: Part) -> Iterator[Target]:
     letters = [Unit(words=normalise(sign).words, invented=sign, written=sign) for sign in part.invented]
     if not by_sign(part.invented) and all(len(one.words) == 1 and len(one.words[0]) == 1 for one in letters):
         yield replace(_target(letters, (" ",) * (len(letters) - 1)), spelt=part.written)
+
+
+def _encoded(swap: Swap) -> Iterator[Target]:
+    """The codes of a stand-in, and of each word that tells."""
+    for invented, written in (
+        (swap.invented, swap.written),
+        *((one.invented, one.written) for one in swap.parts if one.alone),
+    ):
+        for code in codes_of(invented, written):
+            unit = Unit(words=normalise(code.invented).words, invented=code.invented, written=code.written)
+            yield replace(_target((unit,), ()), is_padded=code.is_padded)
 
 
 def _initial(part: Part) -> Unit:

@@ -9,7 +9,8 @@ embedding-corrupted prompts do in the embeddings (Liu et al. 2024, arXiv:2406.07
 Eldan and Russinovich (2023, arXiv:2310.02238) do in training data. Differs from both: the name comes back in the answer.
 
 Every word of the names has its own invented word, so a family name alone, an alias or an inflected form stays true to
-the rest. The choice hangs on a key, the entry's id and the word. What it does not do: find names (spans come from the
+the rest. The choice hangs on a key, the entry's id and the word; a person's first
+name is of the same gender, see `genders`. What it does not do: find names (spans come from the
 detectors and must be of names, not of whole sentences), hide what else in a request tells of the entry, or bear
 questions about the letters of a name ("spell it", "what does it rhyme with"): those are answered for the invented one.
 """
@@ -18,9 +19,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from guardrail.decision import JsonPath, Part, Passage, Swap
+from guardrail.treatments.names.genders import Gender, gender_in
 from guardrail.treatments.names.invented_words import BY_SIGN, LATIN, is_particle, roman_likeness, script_of
 from guardrail.treatments.names.name_words import Ground, cased, fold, is_english_title, words_in
 from retrieval.entry import EntryKind, ForgetEntry
@@ -76,6 +78,7 @@ class StandIn:
     names: tuple[tuple[str, ...], ...] = field(repr=False)
     is_title: bool = False
     is_person: bool = False
+    gender: Gender | None = None
     key: bytes = field(repr=False)
 
     def swap(self, written: str) -> Swap:
@@ -174,6 +177,7 @@ class StandIn:
             known=_unique(self.names),
             is_title=self.is_title,
             is_person=self.is_person,
+            gender=self.gender,
         )
 
     def _whole(self, written: str) -> str:
@@ -192,7 +196,10 @@ def stand_in_for(entry: ForgetEntry, *, key: bytes) -> StandIn:
     known = _unique(names)
     is_title = entry.kind is EntryKind.WORK and is_english_title(names[0])
     is_person = entry.kind is EntryKind.PERSON
-    ground = Ground(key=key, entry_id=entry.id or entry.name, known=known, is_title=is_title, is_person=is_person)
+    gender = _gender_of(entry, names) if is_person else None
+    ground = Ground(
+        key=key, entry_id=entry.id or entry.name, known=known, is_title=is_title, is_person=is_person, gender=gender
+    )
     words: dict[str, str] = {}
     for name in entry.names:
         found = words_in(name)
@@ -215,17 +222,22 @@ def stand_in_for(entry: ForgetEntry, *, key: bytes) -> StandIn:
             )
     words |= _initials(known, words, ground)
     bare = StandIn(
-        entry_id=ground.entry_id, name="", words=words, names=names, is_title=is_title, is_person=is_person, key=key
-    )
-    return StandIn(
         entry_id=ground.entry_id,
-        name=bare.swap(entry.name).invented,
+        name="",
         words=words,
         names=names,
         is_title=is_title,
         is_person=is_person,
+        gender=gender,
         key=key,
     )
+    return replace(bare, name=bare.swap(entry.name).invented)
+
+
+def _gender_of(entry: ForgetEntry, names: Sequence[Sequence[str]]) -> Gender | None:
+    """What the first words of the names and the entry's own texts tell."""
+    texts = [entry.description, *(fact.answer for fact in entry.facts), *entry.documents]
+    return gender_in([name[0] for name in names if name], texts)
 
 
 def put_in(text: str, places: Sequence[Place], stand_ins: Mapping[str, StandIn]) -> PutIn:

@@ -8,14 +8,17 @@ A clue (see `clues`) gives way as a title of its own, beside the entry's names. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from guardrail.decision import Detection, Passage
 from guardrail.treatments.names.clues import clues_in
-from guardrail.treatments.names.stand_in import Place, Renamed, renamed, stand_in_for
-from retrieval.entry import EntryKind, ForgetEntry
+from guardrail.treatments.names.stand_in import Place, Renamed, StandIn, renamed, stand_in_for
+from retrieval.entry import EntryKind, ForgetEntry, RegisteredEntry
+from retrieval.memory.once_per_revision import OncePerRevision
 
 _BEFORE_CLUE = "\n"
 """Stands between an entry's id and a clue to it: no id holds white space."""
+_KEPT = 512  # entries, and clues; drawing a long list of aliases anew for each request would keep all callers waiting
 
 
 def about_strangers(passages: Sequence[Passage], detections: Sequence[Detection], *, key: bytes) -> Renamed | None:
@@ -33,14 +36,16 @@ class _Places:
 
     def __init__(self, passages: Sequence[Passage], detections: Sequence[Detection]) -> None:
         self._passages = passages
-        self._names: dict[str, ForgetEntry] = {}
+        self._named: dict[str, RegisteredEntry] = {}
+        self._clues: dict[str, str] = {}
         self._entries: set[str] = set()  # ids of the entries of which anything was found
         self._places: dict[int, list[Place]] = {}
         for one in detections:
             for item in one.evidence:
                 if item.is_name:
                     self._entries.add(one.entry.id)
-                    self._add(item.passage, item.start, item.end, one.entry.id, one.entry.entry)
+                    self._named[one.entry.id] = one.entry
+                    self._add(item.passage, item.start, item.end, one.entry.id)
         for one in detections:
             for index, passage in enumerate(passages):
                 for start, end in clues_in(passage.text, one.entry.entry):
@@ -52,11 +57,11 @@ class _Places:
 
     def renamed(self, key: bytes) -> Renamed:
         """The request with stand-ins."""
-        stand_ins = {name: stand_in_for(entry, key=key) for name, entry in self._names.items()}
+        stand_ins = {name: _STAND_INS.of(record, key) for name, record in self._named.items()}
+        stand_ins |= {name: _for_clue(clue, key) for name, clue in self._clues.items()}
         return renamed(self._passages, self._places, stand_ins)
 
-    def _add(self, passage: int, start: int, end: int, name: str, entry: ForgetEntry) -> None:
-        self._names[name] = entry
+    def _add(self, passage: int, start: int, end: int, name: str) -> None:
         self._places.setdefault(passage, []).append(Place(start=start, end=end, entry_id=name))
 
     def _add_clue(self, passage: int, start: int, end: int, detection: Detection) -> None:
@@ -65,4 +70,13 @@ class _Places:
         clue = self._passages[passage].text[start:end]
         name = f"{detection.entry.id}{_BEFORE_CLUE}{clue.casefold()}"
         self._entries.add(detection.entry.id)
-        self._add(passage, start, end, name, ForgetEntry(name=clue, kind=EntryKind.WORK))
+        self._clues[name] = clue
+        self._add(passage, start, end, name)
+
+
+_STAND_INS = OncePerRevision(lambda record, key: stand_in_for(record.entry, key=key), most=_KEPT)
+
+
+@lru_cache(maxsize=_KEPT)
+def _for_clue(clue: str, key: bytes) -> StandIn:
+    return stand_in_for(ForgetEntry(name=clue, kind=EntryKind.WORK), key=key)

@@ -16,6 +16,7 @@ from guardrail.openai_wire.json_path import replace_at
 from guardrail.openai_wire.protocol import Body, WireFormat
 from guardrail.policy import next_rung, parts_of
 from guardrail.settings import PolicySettings
+from guardrail.treatments.names.stop_strings import renamed_stops
 from guardrail.treatments.text import TREATMENTS
 from guardrail.treatments.text.composed import composed, go_together, merged
 from guardrail.treatments.text.handed_in import redacted_passages
@@ -106,6 +107,8 @@ def treat(wire: WireFormat, body: Body, raw: bytes, plan: TreatmentPlan) -> Trea
     injected = 0
     for path, text in plan.replacements.items():
         treated = replace_at(treated, path, text)
+    if plan.swaps:
+        treated = renamed_stops(treated, plan.swaps)
     if plan.demonstrations:
         treated = wire.with_demonstrations(treated, plan.demonstrations, plan.matched_passages)
         injected = sum(len(asked) + len(answered) for asked, answered in plan.demonstrations)

@@ -15,14 +15,17 @@ import pytest
 
 from benchmarks import report
 from benchmarks.processes import ServerFailed
-from benchmarks.unlearning.asking import CLOSE, KeptReplies, Replies, Reply, ask, ask_row, read_reply
+from benchmarks.unlearning import traces
+from benchmarks.unlearning.asking import ask, ask_row, read_reply
 from benchmarks.unlearning.figures import flat, row_figures
+from benchmarks.unlearning.kept import CLOSE, KeptReplies, Replies, Reply
 from benchmarks.unlearning.material import Material, material
 from benchmarks.unlearning.oracle import Seen, features, told_apart
 from benchmarks.unlearning.plot import plot
 from benchmarks.unlearning.rows import CANNED, ICU, NONE, Row, default_treatments, icu_prompt, lacking, rows_of
 from benchmarks.unlearning.served import Proxy
 from benchmarks.unlearning.table import table
+from benchmarks.unlearning.timing import TIMED, timed_questions
 from finetune.errors import InvalidPlan
 from finetune.evaluation.dialogue import Dialogue, system, user
 from finetune.evaluation.metrics.evidence import Asked
@@ -32,12 +35,6 @@ from finetune.evaluation.run import RETAIN, UNTOUCHED
 from guardrail.treatments.text import TREATMENTS
 
 UNKNOWING = "I'm not familiar with that."
-METRICS = """# HELP expunge_treated_answers_total Treated answers by writer.
-expunge_treated_answers_total{author="model"} {model}
-expunge_treated_answers_total{author="expunge"} 1.0
-expunge_leaks_total{kind="name",on_leak="rewrite"} 2.0
-expunge_leaks_total{kind="fact",on_leak="rewrite"} 1.0
-"""
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +60,21 @@ def answered(given: Material, text: str | None = None, *, tokens: int = 20, seco
                 prompt_tokens=tokens,
                 completion_tokens=9,
                 seconds=seconds,
-                treated=False,
+                body=own or one.answer,
+                alone=True,
             )
             for one in split.asked
         }
-        found[name] = Replies(by_id=by_id, counts={})
-    return found
+        found[name] = Replies(by_id=by_id)
+    return {**found, **timed(given, seconds)}
+
+
+def timed(given: Material, seconds: float) -> dict[str, Replies]:
+    """The three repeats of the pass that is timed: so long for what is to be forgotten, a second for neighbours."""
+    asked = timed_questions(given)
+    neighbors = {one.id for one in given.splits["neighbor"].asked}
+    by_id = {one.id: Reply(text="x", status=200, seconds=1.0 if one.id in neighbors else seconds) for one in asked}
+    return {split: Replies(by_id=by_id) for split in TIMED}
 
 
 def seen(text: str, *, name: str = "Ada Lane", seconds: float = 1.0) -> Seen:
@@ -81,10 +87,19 @@ def value(figures: Mapping[str, SplitFigures], split: str, metric: str) -> float
 
 def test_the_rows_are_the_untreated_model_a_plain_prompt_every_treatment_the_control_and_the_twin() -> None:
     rows = rows_of(("ignorance", "stand_in", "auto"))
-    assert [row.label for row in rows] == [UNTOUCHED, ICU, "ignorance", "stand_in", "auto", CANNED, RETAIN]
+    labels = [UNTOUCHED, ICU, "icu_gated", "ignorance", "stand_in", "auto", CANNED, RETAIN]
+    assert [row.label for row in rows] == labels
     assert [row.label for row in rows if row.method is None] == [UNTOUCHED, ICU, RETAIN]
     assert [row.label for row in rows if row.model == "retain"] == [RETAIN]
     assert [row.label for row in rows if row.has_prompt] == [ICU]
+
+
+def test_filter_and_prompt_icul_and_eco_have_rows_without_the_ladder_beside_those_with_it() -> None:
+    rows = rows_of(default_treatments())
+    alone = {row.label: row.method for row in rows if not row.has_ladder}
+    assert alone == {"icu_gated": "ignorance", "icul_alone": "icul", "eco_alone": "eco"}
+    assert {"ignorance", "icul", "eco"} <= {row.label for row in rows if row.has_ladder}
+    assert [row.label for row in rows if row.is_timed] == [UNTOUCHED, ICU, "ignorance", "auto"]
 
 
 def test_by_default_every_treatment_that_the_backend_can_carry_out_has_a_row() -> None:
@@ -181,6 +196,26 @@ def test_the_name_that_was_asked_about_tells_nothing_by_itself() -> None:
     assert features(one).tolist() == features(other).tolist()
 
 
+def test_a_forgotten_question_that_was_refused_by_its_status_is_told_apart() -> None:
+    drawn = random.Random(0)
+    texts = [" ".join(drawn.choices(("red", "blue", "green", "grey"), k=12)) for _ in range(40)]
+    answers = [seen(text) for text in texts]
+    authors = [f"author-{number % 4}" for number in range(20)]
+    half = told_apart([None if number % 2 else one for number, one in enumerate(answers[:20])], answers[20:], authors)
+    every = told_apart([None] * 20, answers[20:], authors)
+    both = told_apart([None] * 20, [None] * 20, authors)
+    whole = told_apart(answers[:20], answers[20:], authors)
+    for found in (half, every, both, whole):
+        assert isinstance(found, Measured)
+        assert found.n == 40
+    assert isinstance(half, Measured)
+    assert isinstance(every, Measured)
+    assert isinstance(both, Measured)
+    assert half.value > 0.6
+    assert every.value == 1
+    assert both.value == 0.5
+
+
 def test_too_few_questions_are_no_base_for_telling_apart() -> None:
     assert isinstance(told_apart([seen("a")] * 3, [seen("b")] * 3), Absent)
 
@@ -203,6 +238,7 @@ def test_a_row_that_tells_everything_leaks_and_one_that_knows_nothing_does_not(f
 def test_costs_are_compared_with_the_untreated_row(few: Material) -> None:
     figures = row_figures(few, answered(few, UNKNOWING, tokens=31, seconds=2.5), answered(few))
     assert value(figures, "cost", "seconds_ratio") == pytest.approx(2.5)
+    assert value(figures, "cost", "kept_seconds_ratio") == 1
     assert value(figures, "cost", "prompt_tokens_added") == 11
     assert value(figures, "cost", "kept_prompt_tokens_added") == 11
     assert value(figures, "cost", "refused_by_status") == 0
@@ -211,21 +247,35 @@ def test_costs_are_compared_with_the_untreated_row(few: Material) -> None:
 def test_another_answer_to_a_question_that_must_stay_is_seen(few: Material) -> None:
     row, untreated = answered(few), answered(few)
     first, *_ = row["neighbor"].by_id
-    changed = {**row["neighbor"].by_id, first: Reply(text="Something else.", status=200, finish="stop", treated=False)}
-    figures = row_figures(few, {**row, "neighbor": Replies(by_id=changed, counts={})}, untreated)
+    changed = {**row["neighbor"].by_id, first: Reply(text="Something else.", status=200, finish="stop", alone=True)}
+    figures = row_figures(few, {**row, "neighbor": Replies(by_id=changed)}, untreated)
     assert value(figures, "untouched", "identical") == pytest.approx(7 / 8)
+
+
+def test_answers_are_the_same_only_to_the_last_byte_but_for_id_and_time() -> None:
+    def body(**changed: Any) -> str:
+        choice = {"index": 0, "message": {"role": "assistant", "content": " It is."}, "finish_reason": "stop"}
+        answer = {"id": "a", "created": 1, "choices": [choice], "usage": {"prompt_tokens": 7}} | changed
+        return read_reply(json.dumps(answer).encode(), 0.5).body
+
+    assert body() == body(id="b", created=22)
+    assert body() != body(usage={"prompt_tokens": 8})
+    assert body() != body(system_fingerprint="x")
+    stripped = {"index": 0, "message": {"role": "assistant", "content": "It is."}, "finish_reason": "stop"}
+    assert body() != body(choices=[stripped])
 
 
 def test_the_share_that_the_model_wrote_is_of_treated_answers_and_absent_without_any(few: Material) -> None:
     row = answered(few)
     assert "No answer was treated." in row_figures(few, row, row)["by_model"].absent["plain"].reason
-    counted = {
-        **row,
-        "forget": replace(row["forget"], counts={"model": 2, "expunge": 1, "leaks": 3}),
-        "paraphrase": replace(row["paraphrase"], counts={"model": 1}),
+    told = dict(zip(row["forget"].by_id, ("model", "both", "expunge", "model"), strict=True))
+    by_id = {
+        key: replace(one, treated=True, author=told[key], leaks=3 if told[key] == "expunge" else 0)  # type: ignore[arg-type]  # one of Author
+        for key, one in row["forget"].by_id.items()
     }
-    figures = row_figures(few, counted, row)
+    figures = row_figures(few, {**row, "forget": Replies(by_id=by_id)}, row)
     assert value(figures, "by_model", "plain") == 0.75
+    assert value(figures, "by_model", "plain_whole") == 0.5
     assert value(figures, "by_model", "plain_caught") == 0.75
     assert figures["by_model"].measured["plain"].n == 4
 
@@ -233,32 +283,41 @@ def test_the_share_that_the_model_wrote_is_of_treated_answers_and_absent_without
 def test_a_request_that_was_refused_by_status_is_no_answer(few: Material) -> None:
     row = answered(few)
     none = {one: Reply(text=None, status=400) for one in row["forget"].by_id}
-    figures = row_figures(few, {**row, "forget": Replies(by_id=none, counts={})}, row)
+    figures = row_figures(few, {**row, "forget": Replies(by_id=none)}, row)
     assert "leak_rate" in figures["forget"].absent
     assert value(figures, "cost", "refused_by_status") > 0
 
 
 def test_an_open_refusal_is_read_as_the_words_that_the_caller_sees() -> None:
     message = {"role": "assistant", "content": None, "refusal": "I can't help with that."}
-    found = read_reply({"choices": [{"message": message, "finish_reason": "stop"}]}, 0.5)
+    found = read_reply(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode(), 0.5)
     assert found.text == "I can't help with that."
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers what was asked, notes it, and counts as the proxy does."""
+    """Answers what was asked, notes it, and writes down that it treated every second request."""
 
     asked: list[dict[str, Any]]
     status = 200
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.asked.append(body)
+        self.asked.append({**body, "request": self.headers["x-request-id"]})
         choice = {"message": {"content": body["messages"][-1]["content"]}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 7, "completion_tokens": 3}
         self._send(json.dumps({"choices": [choice], "usage": usage}).encode())
 
     def do_GET(self) -> None:
-        self._send(METRICS.replace("{model}", str(len(self.asked))).encode())
+        assert self.path.startswith("/v1/audit?")
+        decided = [
+            {
+                "kind": "decision",
+                "subject": one["request"],
+                "data": {"action": "treat" if number % 2 else "pass", "treatment": "ignorance", "shape": "pure"},
+            }
+            for number, one in enumerate(self.asked)
+        ]
+        self._send(json.dumps({"data": decided, "has_more": False, "next_cursor": None}).encode())
 
     def _send(self, content: bytes) -> None:
         self.send_response(self.status)
@@ -271,10 +330,11 @@ class _Server(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[Proxy, type[_Server]]]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Proxy, type[_Server]]]:
     class Handler(_Server):
         asked: list[dict[str, Any]] = []  # noqa: RUF012 # a class of its own for each test
 
+    monkeypatch.setattr(traces, "_PAUSE_S", 0.0)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -284,7 +344,7 @@ def server() -> Iterator[tuple[Proxy, type[_Server]]]:
         thread.join()
 
 
-def test_a_row_is_asked_once_counted_by_split_and_kept(
+def test_a_row_is_asked_once_with_what_was_written_down_of_each_question_and_kept(
     few: Material, tmp_path: Path, server: tuple[Proxy, type[_Server]]
 ) -> None:
     proxy, handler = server
@@ -302,12 +362,19 @@ def test_a_row_is_asked_once_counted_by_split_and_kept(
     again = KeptReplies(tmp_path, few)
     ask_row(proxy, row, few, again, lambda stage, done=0, total=0: None)
     assert len(handler.asked) == 32
-    found = again.find(row, "forget")
+    found, invented = again.find(row, "forget"), again.find(row, "invented")
     assert found is not None
+    assert invented is not None
     assert {one.id: one.question for one in few.splits["forget"].asked} == {
         number: reply.text for number, reply in found.by_id.items()
     }
-    assert found.counts == {"model": 4}  # what was counted before is not this row's
+    # One of each in turn, and every second request was treated.
+    assert [one.treated for one in found.by_id.values()] == [False] * 4
+    assert [one.author for one in invented.by_id.values()] == ["model"] * 4
+    assert all(one.alone for one in found.by_id.values())
+    adversarial = again.find(row, "adversarial")
+    assert adversarial is not None
+    assert not any(one.alone for one in adversarial.by_id.values())
     assert again.lacks(NONE)
 
 
@@ -367,13 +434,14 @@ def test_figures_have_names_of_row_split_and_metric(result: report.BenchResult) 
 
 
 def test_the_table_has_a_line_a_row_and_leaves_empty_what_was_not_measured(result: report.BenchResult) -> None:
-    heading, _, *lines = table(result).split("\n")
+    heading, _, *lines = table(result).split("\n\n")[0].split("\n")
     assert [line.split("|")[1].strip() for line in lines] == ["untreated", "canned refusal", "never knew"]
     names = [cell.strip() for cell in heading.split("|")]
     canned = dict(zip(names, (cell.strip() for cell in lines[1].split("|")), strict=True))
     assert canned["leaks"].startswith("0.000 (≤ 0.")
     assert canned["prompt tokens"] == "+11.0"
     assert canned["told apart (AUROC)"] == ""
+    assert canned["time"] == "1.00x"
     assert canned["written by the model"] == ""
 
 

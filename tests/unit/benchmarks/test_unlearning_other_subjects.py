@@ -15,10 +15,10 @@ from benchmarks.detection.development_data import DevelopmentData
 from benchmarks.judge.sources import FOLDS
 from benchmarks.knowing.reduced_tofu import DATA, reduced_tofu, write_reduced_tofu
 from benchmarks.unlearning import base_rate, people, rows
-from benchmarks.unlearning.asking import KeptReplies, Replies, Reply, asked_of
 from benchmarks.unlearning.command import unlearning
 from benchmarks.unlearning.figures import row_figures
 from benchmarks.unlearning.invented import INVENTED
+from benchmarks.unlearning.kept import KeptReplies, Replies, Reply, asked_of
 from benchmarks.unlearning.material import Material, material, other_authors
 from benchmarks.unlearning.rows import CANNED, NONE, UNTRAINED, Row, default_treatments, lacking, left_out, rows_of
 from benchmarks.unlearning.served import Proxy, configuration
@@ -82,9 +82,9 @@ def right_of(suite: Suite, *, each: int, persons: int = len(TOLD)) -> list[str]:
 
 
 def told(given: Material) -> dict[str, Replies]:
-    said = Reply(text=None, status=200, finish="stop", seconds=1.0, treated=False)
+    said = Reply(text=None, status=200, finish="stop", seconds=1.0, alone=True, body="the same")
     return {
-        name: Replies(by_id={one.id: replace(said, text=one.answer) for one in split.asked}, counts={})
+        name: Replies(by_id={one.id: replace(said, text=one.answer) for one in split.asked})
         for name, split in given.splits.items()
     }
 
@@ -128,7 +128,7 @@ def test_a_backend_without_an_adapter_or_an_assistant_is_configured_without_thes
 def test_the_assistant_decides_the_answers_of_the_rows_that_need_it_alone(others: Material, tmp_path: Path) -> None:
     assistant = tmp_path / "assistant"
     assistant.mkdir()
-    nothing = Replies(by_id={}, counts={})
+    nothing = Replies(by_id={})
     before = KeptReplies(tmp_path, others)
     for label in ("auto", "offset"):
         before.keep(Row(label=label, method=label), "forget", nothing)

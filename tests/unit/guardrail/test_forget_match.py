@@ -90,7 +90,7 @@ def test_an_entry_in_shadow_or_handed_in_asks_for_nothing(capsys: pytest.Capture
         plan=plan(treatment=None, on_leak=None),
     )
     assert "ada suppressed 1.00 name (lexical) only recorded" in lines
-    assert "bea suppressed 1.00 name (lexical) may be handed in" in lines
+    assert "bea suppressed 1.00 name (lexical) handed in: may be told, not added to" in lines
 
 
 def test_without_a_plan_it_is_said_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,14 @@ import pytest
 from scipy import stats
 
 from finetune.evaluation import intervals
-from finetune.evaluation.intervals import bootstrap_means, group_numbers, mean_interval, rate_interval, wilson
+from finetune.evaluation.intervals import (
+    bootstrap_means,
+    group_numbers,
+    mean_interval,
+    median_interval,
+    rate_interval,
+    wilson,
+)
 
 
 def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says() -> None:
@@ -97,3 +104,22 @@ def test_ten_phrasings_of_one_question_count_as_one_where_they_agree() -> None:
 def test_a_rate_in_one_group_is_as_sure_as_one_question_and_none_without_questions() -> None:
     assert rate_interval([True, True, False], ["a", "a", "a"]) == wilson(2 / 3, 1)
     assert rate_interval([]) is None
+
+
+def test_a_median_is_covered_and_repeats_of_a_question_are_no_further_questions() -> None:
+    random = np.random.default_rng(9)
+    covered = 0
+    for _ in range(100):
+        found = median_interval(random.exponential(1.0, size=60).tolist())
+        assert found is not None
+        covered += found[0] <= np.log(2) <= found[1]
+    assert 88 <= covered <= 100
+    scores = random.exponential(1.0, size=20)
+    groups = [str(number // 3) for number in range(60)]
+    once, thrice = median_interval(scores.tolist()), median_interval(scores.repeat(3).tolist(), groups)
+    assert once == thrice
+    plain = median_interval(scores.repeat(3).tolist())
+    assert once is not None
+    assert plain is not None
+    assert plain[1] - plain[0] < once[1] - once[0]
+    assert median_interval([1.0, 2.0], ["a", "a"]) is None

@@ -73,3 +73,11 @@ async def test_of_entries_that_content_may_be_handed_in_about_only_what_it_does_
     jury = jury_of(entry_ids=(), allowed_ids=("e0", "e1"), handed_in=f"A page about {GEESE}.")
     assert await verdict_of(jury, f"He kept {GEESE}.") is None
     assert await verdict_of(jury, f"By the {HARBOUR}.") == "e1"
+
+
+async def test_what_is_told_of_such_an_entry_is_a_leak_where_it_adds_names_or_numbers() -> None:
+    knowing = Knowing()
+    jury = jury_of(knowing, entry_ids=(), allowed_ids=("e0",), handed_in=f"A page about {GEESE}, kept in Ribe.")
+    assert await verdict_of(jury, f"In Ribe he kept {GEESE}.") is None
+    assert await verdict_of(jury, f"In 1962 he kept {GEESE}.") == "e0"
+    assert await verdict_of(jury, f"He kept {GEESE} in Esbjerg.") == "e0"

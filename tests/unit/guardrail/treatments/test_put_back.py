@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.decision import Part, Swap
+from guardrail.treatments.names.encoded_words import codes_of
 from guardrail.treatments.names.put_back import PutBack, put_back
 from guardrail.treatments.names.stand_in import Place, StandIn, put_in, stand_in_for
 from retrieval.entry import parse_entry
@@ -331,6 +332,8 @@ PIECES = st.one_of(
     st.sampled_from([part.invented for swap in MIXED for part in swap.parts]),
     st.sampled_from([part.invented[:3] for swap in MIXED for part in swap.parts]),
     st.sampled_from([mark.join(part.invented) for swap in MIXED for part in swap.parts for mark in "-. "]),
+    st.sampled_from([code.invented for part in KING_SWAPS[0].parts for code in codes_of(part.invented, part.written)]),
+    st.sampled_from(["=", "=="]),
     st.sampled_from(
         [" ", ". ", ", ", "-", "'s", "\n", "\u200b", "\u0301", "\u3099", "و", "ой", "s", "esque", "x", "Mr. ", "½"]
     ),
