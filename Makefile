@@ -29,6 +29,8 @@ DETECTION_OUT ?= benchmarks/results/detection_$(shell uname -m)-$(shell nproc)cp
 CONSOLIDATION_OUT ?= benchmarks/results/consolidation_$(shell nproc)core-cpu_$(shell date +%F).json
 UNLEARNING_ON ?= authors
 UNLEARNING_OUT ?= benchmarks/results/unlearning$(if $(filter-out authors,$(UNLEARNING_ON)),_$(UNLEARNING_ON))_$(shell nproc)core-cpu_$(shell date +%F).json
+IMAGES_MODEL ?= guardrail/demo/shapes_model
+IMAGES_OUT ?= benchmarks/results/images_$(shell nproc)core-cpu_$(shell date +%F).json
 REGISTRY_OUT ?= benchmarks/results/registry_$(shell uname -m)-$(shell nproc)cpu_$(shell date +%F).json
 BENCH_ARGS ?=
 
@@ -37,7 +39,7 @@ export TOKENIZERS_PARALLELISM := false
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo serve vllm vllm-serve test test-slow test-soak check lint format bench bench-detection bench-registry bench-consolidation bench-unlearning methods-table knowing-models clean python-ok
+.PHONY: help setup demo demo-images serve vllm vllm-serve test test-slow test-soak check lint format bench bench-detection bench-registry bench-consolidation bench-unlearning bench-images methods-table knowing-models clean python-ok
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -46,6 +48,9 @@ setup: $(READY)  ## make .venv with everything but vLLM
 
 demo: $(READY)  ## tell the whole story with a small real model on this machine
 	$(BIN)/expunge demo
+
+demo-images: $(READY)  ## the same story in pictures (DEMO_OUT=folder for the grid and the page)
+	$(BIN)/expunge demo --images $(if $(DEMO_OUT),--out "$(DEMO_OUT)")
 
 serve: $(READY)  ## start the proxy (CONFIG=file.yaml for your own configuration)
 	$(BIN)/expunge serve $(if $(CONFIG),--config $(CONFIG))
@@ -92,6 +97,10 @@ bench-consolidation: $(READY)  ## every unlearning method on a model that knows;
 bench-unlearning: $(READY)  ## every treatment through the proxy on a model that knows (UNLEARNING_ON=other-authors, people); hours, goes on where it stopped
 	$(if $(filter --quick --limit --treatment,$(BENCH_ARGS))$(filter-out authors,$(UNLEARNING_ON)),,$(BIN)/python -m benchmarks.unlearning.assistant)
 	$(BIN)/expunge bench unlearning --on $(UNLEARNING_ON) --out $(UNLEARNING_OUT) --plot $(UNLEARNING_OUT:.json=.png) $(BENCH_ARGS)
+
+bench-images: $(READY)  ## every picture treatment through the proxy on the shapes model (IMAGES_MODEL=folder); hours, goes on where it stopped
+	$(BIN)/python -m benchmarks.shapes.attacks --model $(IMAGES_MODEL) --out .cache/images/attacks.jsonl || test $$? -eq 1  # 1: none found for some concept
+	$(BIN)/python -m benchmarks.shapes.bench --model $(IMAGES_MODEL) --attacks .cache/images/attacks.jsonl --out $(IMAGES_OUT) --plot $(IMAGES_OUT:.json=.png) --grid $(IMAGES_OUT:.json=_grid.png) $(BENCH_ARGS)
 
 methods-table: $(READY)  ## put the newest consolidation result into finetune/README.md
 	$(BIN)/python -m benchmarks.consolidation.table "$$(ls benchmarks/results/consolidation_*.json | tail -1)"

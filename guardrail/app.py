@@ -14,7 +14,7 @@ from typing import Any
 
 from guardrail.api.data_plane import DataPlane
 from guardrail.api.endpoint import Services
-from guardrail.app_pictures import known_picture_treatments, picture_flow
+from guardrail.app_pictures import known_picture_treatments, picture_flow, picture_warming
 from guardrail.auth import Authenticator
 from guardrail.backends import create
 from guardrail.backends.protocol import Backend
@@ -107,6 +107,7 @@ class Proxy:
             book=self.pictures,
             entry_ids=lambda: self.searcher.entries,
         )
+        self.warming = picture_warming(settings, [one for _, one in served], lambda: self.searcher.entries)
         services = Services(
             settings=settings,
             flow=self.flow,
@@ -133,6 +134,8 @@ class Proxy:
         await self.router.refresh()
         if keeps_memory and self._elicits:
             await self.elicitation.start()
+        if not keeps_memory or self._is_alone:
+            self.warming.schedule()
         self._gauge()
 
     async def _read_embeddings(self, backend: BackendSettings) -> None:
@@ -159,6 +162,7 @@ class Proxy:
 
     async def stop(self, *, keeps_memory: bool = True) -> None:
         """Flush what is written down and free everything."""
+        await self.warming.stop()
         await self.elicitation.stop()
         await self.memory.stop()
         for backend in self.router.backends:
@@ -217,6 +221,11 @@ class Proxy:
             self.elicitation.schedule(record)
 
     @property
+    def _is_alone(self) -> bool:
+        """True where one process does all; else the one that changes entries draws nothing."""
+        return self.settings.server.workers == 1
+
+    @property
     def _elicits(self) -> bool:
         return self.settings.memory.elicitation and bool(self.searcher.fingerprint)
 
@@ -230,6 +239,8 @@ class Proxy:
     async def _after_change(self) -> None:
         await self.follower.catch_up()
         await self.pictures.learn(())  # so that no request has to wait for reference pictures
+        if self._is_alone:
+            self.warming.schedule()
         self._gauge()
 
     async def _explain(self, body: Mapping[str, Any], caller: Caller) -> Mapping[str, Any]:

@@ -1,18 +1,21 @@
-"""The composition root's part for pictures: the picture flow over what the proxy has. Knows no request."""
+"""The composition root's part for pictures: the picture flow and the warm-up over what the proxy has. Knows no request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+from guardrail.backends.protocol import Backend
 from guardrail.backends.router import Router
 from guardrail.flow import Flow
 from guardrail.inspectors.image_concept import ImageConcept
 from guardrail.journal import Journal
 from guardrail.picture_flow import PictureFlow, Watch
 from guardrail.picture_planning import PicturePlanner
+from guardrail.picture_warming import PictureWarming
 from guardrail.policy import PICTURE_AUTO, PICTURE_AUTO_BY_KIND, PICTURE_LADDER
 from guardrail.settings import Settings
 from guardrail.treatments.image import PICTURE_TREATMENTS
+from retrieval.entry import RegisteredEntry
 from retrieval.follower import Follower
 from retrieval.pictures import PictureBook
 
@@ -25,7 +28,7 @@ def picture_flow(
     follower: Follower,
     journal: Journal,
     book: PictureBook,
-    entry_ids: Callable[[], Iterable[str]],
+    entry_ids: Callable[[], Collection[str]],
 ) -> PictureFlow:
     """The flow; the policy's default treatment holds for pictures where it is known for them."""
     policy = settings.policy
@@ -45,6 +48,19 @@ def picture_flow(
         inspector=inspector,
         backends={backend.name: backend for backend in settings.backends},
         watch=Watch(entry_ids=entry_ids, gate=policy.picture_gate) if policy.picture_gate is not None else None,
+    )
+
+
+def picture_warming(
+    settings: Settings, backends: Sequence[Backend], entries: Callable[[], Mapping[str, RegisteredEntry]]
+) -> PictureWarming:
+    """The warm-up, by the same plans as the flow's. `backends`: themselves, as a wrapped one does not tell what it can."""
+    policy = settings.policy
+    return PictureWarming(
+        planner=PicturePlanner(policy=policy, otherwise=policy.treatment),
+        backends=backends,
+        entries=entries,
+        is_watched=policy.picture_gate is not None,
     )
 
 

@@ -72,7 +72,7 @@ async def _explain_picture(picture_flow: PictureFlow, body: Body, caller: Caller
     """The same for a prompt for pictures; what would follow if a picture showed an entry."""
     route = await picture_flow.route(body.get("model"))
     asker = Caller(tenant=str(body.get("tenant", caller.tenant)), key_id=caller.key_id, is_admin=caller.is_admin)
-    ask = PictureAsk(asked=images.parse(body), body=body, raw=b"", caller=asker, request_id="")
+    ask = PictureAsk(asked=images.parse(body, may_be_other=True), body=body, raw=b"", caller=asker, request_id="")
     decided, standing = await picture_flow.decide(ask, route)
     told = _told(decided, list(decided.passages), None)
     plan = standing.plan

@@ -33,6 +33,7 @@ from guardrail.inspection import Inspection
 from guardrail.inspectors.jury import Court
 from guardrail.journal import Journal, Subject, explanation
 from guardrail.openai_wire import WIRE_FORMATS
+from guardrail.openai_wire.picture_parts import asks_for_pictures, pictures_elsewhere
 from guardrail.openai_wire.protocol import Body, WireFormat, channel_key
 from guardrail.planning import Decided, Foreseen, Planner, may_begin_anew
 from guardrail.policy import decide, next_rung, on_failure
@@ -79,6 +80,7 @@ class Flow:
         self._router = router
         self._journal = journal
         self._planner = planner
+        self._pictured: tuple[int, list[RegisteredEntry]] = (-1, [])  # as of a change of the registry
         self._court = Court(
             ask=searcher.told,
             recited=searcher.recited,
@@ -92,6 +94,7 @@ class Flow:
         """One request from reception to answer. Raises `ApiError` for everything that is answered with an error."""
         await self._follower.catch_up()
         route = await self._router.route(request.body.get("model"))
+        self._refuse_drawing(request.body)
         if not self._follower.covers(tenant=request.caller.tenant, model=route.model):
             return await send_untouched(request, route)
         decided = await self.decide(request, route)
@@ -185,7 +188,26 @@ class Flow:
             decision=decided.decision,
             on_leak=on_leak,
             court=self._court if self._searcher.judges_answers else None,
+            forbids_pictures=self._forbids_pictures,
         )
+
+    def _refuse_drawing(self, body: Body) -> None:
+        """Raise `ApiError` (400) for a request by which pictures would pass by what holds for pictures."""
+        param = asks_for_pictures(body)
+        if param is not None and self._forbids_pictures():
+            raise pictures_elsewhere(param)
+
+    def _forbids_pictures(self) -> bool:
+        """True while an entry that covers pictures is acted on for anybody: so that nobody learns of his own scope."""
+        policy = self._settings.policy
+        if policy.pictures_in_chats == "pass" or policy.shadow:
+            return False
+        if self._pictured[0] != self._follower.seq:
+            entries = self._searcher.entries.values()
+            acted = [one for one in entries if "image" in one.entry.modalities and not one.entry.shadow]
+            self._pictured = (self._follower.seq, acted)
+        now = datetime.now(UTC)
+        return any(one.is_enforced(now) for one in self._pictured[1])
 
     def _judge_failed(self) -> None:
         self._journal.detector_failed("judge", self._settings.policy.detector_failure)

@@ -18,6 +18,7 @@ from guardrail.inspectors import ClaimLeak, IgnoranceWatch, Inspector, JsonIgnor
 from guardrail.inspectors.forbidden import Forbidden, HandedIn
 from guardrail.inspectors.jury import Court, Jury
 from guardrail.openai_wire.choices import wanted, wants_usage
+from guardrail.openai_wire.picture_parts import holds_pictures, pictures_elsewhere
 from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
 from guardrail.openai_wire.token_rows import hide_alternatives
 from guardrail.openai_wire.usage import hide_added, set_prompt
@@ -38,7 +39,8 @@ _MOST_CONTENT_CHARS = 20_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """Everything that stays the same over the attempts at one answer. Without a `court` no statement is judged."""
+    """Everything that stays the same over the attempts at one answer. Without a `court` no statement is judged. While
+    it `forbids_pictures`, an answer that brings one ends in an error: nobody looks at pictures here."""
 
     searcher: Searcher
     wire: WireFormat
@@ -49,6 +51,7 @@ class Inspection:
     decision: Decision
     on_leak: Callable[[Leak, OnLeak], None]
     court: Court | None = None
+    forbids_pictures: Callable[[], bool] = lambda: False
 
     def guard_plan(
         self, plan: TreatmentPlan, *, injected_chars: int, may_restart: bool, prompt_tokens: int | None = None
@@ -161,6 +164,8 @@ class Inspection:
         public = self.route.model if self.route is not None and self.route.is_renamed else None
 
         def rewrite(value: dict[str, Any]) -> bool:
+            if holds_pictures(value) and self.forbids_pictures():
+                raise pictures_elsewhere()
             changed = hide_added(value, share) if prompt_tokens is None else set_prompt(value, prompt_tokens)
             if not may_compare:
                 changed |= hide_alternatives(value)

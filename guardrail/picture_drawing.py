@@ -3,7 +3,8 @@
 A picture that shows an entry is drawn with its own seed under the next rung of the ladder, and alone. At the ladder's end a
 neutral prompt is drawn in its place by the same model: a plain tile, or an answer that comes at once, would tell that
 something was found. A plain picture is left only where that shows an entry, too. What cannot be looked at does not leave.
-It decides nothing: what shows, and what is stricter, is asked for.
+A backend that takes no treated request is asked under the next rung; the caller's own goes to it only at the ladder's end,
+for one picture, to learn what is wrong with it. It decides nothing: what shows, and what is stricter, is asked for.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from guardrail.picture_sending import (
     send_treated,
 )
 from guardrail.pictures import Concept, Drawn, PictureLeak, PicturePlan, Steering
-from guardrail.treatments.image.together import joined
+from guardrail.treatments.image.together import joined, together
 
 MOST_ROUNDS: Final = 8
 """Longer than any way down the ladder."""
@@ -41,33 +42,38 @@ _CALLERS_FAULT: Final = frozenset({400, 404, 413, 415, 422})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """Where a request stands on the ladder: what must not be drawn, and the plan for that."""
+    """Where a request stands on the ladder: what must not be drawn, and the plan for that. `met_in`: fields besides the
+    prompt in which an entry was met."""
 
     plan: PicturePlan | None
     concepts: tuple[Concept, ...] = ()
     watch: Steering | None = None
-    """Without a plan: leaves the drawing as it is unless the prompt turns out to mean an entry."""
+    """For entries that were not met: leaves the drawing as it is unless the prompt turns out to mean one."""
+    met_in: frozenset[object] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pictured:
     """An answer with its pictures: `items` as they are to leave. `is_own`: all are the backend's answer to the caller's own
-    bytes. `sent`: the prompt that the album was drawn of."""
+    bytes; `is_treated`: the album is not. `sent`: the prompt that it was drawn of."""
 
     album: Album
     items: tuple[Mapping[str, Any], ...] = ()
     is_own: bool = True
+    is_treated: bool = False
     sent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hands:
-    """What the drawing asks of the flow. `look` is None where pictures are not looked at; `note` writes leaks down."""
+    """What the drawing asks of the flow. `look` is None where pictures are not looked at; `note` writes leaks down;
+    `unwatched` is told that a watch failed, and raises where nothing may be drawn then."""
 
     look: Callable[[Sequence[Drawn]], Awaitable[list[PictureLeak]]] | None
     note: Callable[[Sequence[PictureLeak]], None]
-    stricter: Callable[[Standing, Sequence[PictureLeak]], Standing]
+    stricter: Callable[[Standing, Sequence[PictureLeak]], Awaitable[Standing]]
     fetcher: Callable[[], PictureFetcher]
+    unwatched: Callable[[], None]
 
 
 class Drawing:
@@ -77,19 +83,32 @@ class Drawing:
         self._ask = ask
         self._route = route
         self._hands = hands
+        self._refused: Album | None = None
+        """The backend's word on a neutral prompt, where it did not take one."""
 
     async def run(self, standing: Standing) -> Pictured:
         """Draw all that is asked for, look, and draw anew what may not leave."""
         standing, album = await self._drawn(standing, None)
         is_own = standing.plan is None
         if album is None:
-            raise _cannot()
+            return await self._at_fault()
         if album.status >= 400:
             return as_it_is(album)
         items = [dict(item) if is_own else retold_item(item, self._ask) for item in album.items]
         sent = _prompt_under(self._ask, standing.plan)
         replaced = await self._looked_at(standing, album, items)
-        return Pictured(album=album, items=tuple(items), is_own=is_own and not replaced, sent=sent)
+        return Pictured(
+            album=album, items=tuple(items), is_own=is_own and not replaced, is_treated=not is_own, sent=sent
+        )
+
+    async def _at_fault(self) -> Pictured:
+        """What is wrong with the request itself, where the backend took it under no plan: its word on the caller's own, for
+        one picture; else on the neutral prompt in its place, which held all but the caller's texts. Raises 503."""
+        own = await send_treated(self._ask, self._route, None, one_of(self._ask.body, self._ask.asked.seed))
+        told = own if own.status >= 400 else self._refused
+        if told is None or (told is not own and NEUTRAL_PROMPT.encode() in told.raw):
+            raise _cannot()
+        return as_it_is(told)
 
     async def _looked_at(self, standing: Standing, album: Album, items: list[dict[str, Any]]) -> set[int]:
         """Look at the pictures, and put others in `items` for those that show an entry; which ones."""
@@ -107,7 +126,7 @@ class Drawing:
             bad = [picture for picture in shown if picture.index in places]
             is_end = standing.plan is not None and standing.plan.is_blank
             if not is_end:
-                standing = self._hands.stricter(standing, leaks)
+                standing = await self._hands.stricter(standing, leaks)
             shown = []
             for picture in bad:
                 standing, anew = (standing, None) if is_end else await self._anew(standing, picture)
@@ -138,41 +157,53 @@ class Drawing:
             album = await self._tried(standing, anew)
             if album is not None or standing.plan.is_blank:
                 return standing, album
-            standing = self._hands.stricter(standing, ())
+            standing = await self._hands.stricter(standing, ())
         return standing, None
 
     async def _watched(self, standing: Standing) -> Album:
-        """The caller's own request; a pipeline that cannot be watched draws it all the same."""
+        """The caller's own request; where the watch fails, as the policy says of detectors that fail."""
         if standing.watch is not None:
             try:
                 return await send_own(self._ask, self._route, steering=standing.watch)
             except BackendError as error:
                 if error.status != 500:
                     raise
+                self._hands.unwatched()
         return await send_own(self._ask, self._route)
 
     async def _tried(self, standing: Standing, anew: Drawn | None) -> Album | None:
-        """The answer under a plan; None where the treatment, not the caller's request, is what the backend cannot do.
+        """The answer under a plan; None where the backend does not take the request so.
 
         The backend's words on a treated request may repeat what was sent, so they are never told.
         """
-        plan = self._neutral(standing) if standing.plan is not None and standing.plan.is_blank else standing.plan
-        for under in _with_and_without(plan):
-            body = body_under(self._ask, under)
+        is_blank = standing.plan is not None and standing.plan.is_blank
+        for under in _with_and_without(self._neutral(standing) if is_blank else standing.plan):
+            body = body_under(self._ask, under, met_in=standing.met_in)
             if anew is not None:
                 body = one_of(body, anew.seed if anew.seed is not None else self._seed(anew.index))
-            try:
-                album = await send_treated(self._ask, self._route, under, body)
-            except BackendError as error:
-                if error.status == 500 and under is not None and under.steering is not None:
-                    return None  # not every pipeline can be steered in every way
-                raise
-            if album.status < 400:
+            album = await self._steered(under, None if is_blank else standing.watch, body)
+            if album is None or album.status < 400:
                 return album
             if album.status not in _CALLERS_FAULT:
                 raise _refused(album.status)
-        own = await send_own(self._ask, self._route)
-        return own if own.status >= 400 else None
+            if is_blank and under is not None and not under.negative_prompt:
+                self._refused = album
+        return None
+
+    async def _steered(self, plan: PicturePlan | None, watch: Steering | None, body: Mapping[str, Any]) -> Album | None:
+        """The answer under a plan and a watch; None where the pipeline cannot be steered in the plan's way."""
+        whole = plan
+        if plan is not None and watch is not None:
+            whole = replace(plan, steering=together([plan, PicturePlan(treatment="", steering=watch)]).steering)
+        try:
+            return await send_treated(self._ask, self._route, whole, body)
+        except BackendError as error:
+            if error.status != 500 or whole is None or whole.steering is None:
+                raise
+            if watch is None or (plan is not None and plan.steering is not None):
+                return None
+        self._hands.unwatched()
+        return await send_treated(self._ask, self._route, plan, body)
 
     def _neutral(self, standing: Standing) -> PicturePlan:
         """A picture of nothing in particular, led away from the entries where the model can be."""
@@ -216,7 +247,8 @@ def retold_answer(ask: PictureAsk, pictured: Pictured, items: Sequence[Mapping[s
     """The answer's body with these items; the backend's own bytes where nothing of it was changed."""
     if pictured.is_own and list(items) == list(pictured.album.items):
         return pictured.album.raw
-    return retold(pictured.album, items, ask, sent=pictured.sent or ask.asked.prompt)
+    sent = pictured.sent or ask.asked.prompt
+    return retold(pictured.album, items, ask, sent=sent, is_treated=pictured.is_treated)
 
 
 def _refused(status: int) -> BackendError:

@@ -4,19 +4,22 @@
 
 The same registry, gate and policy as for words, for entries that cover pictures. A prompt that nothing was met in is sent
 and answered byte by byte, unless the picture shows an entry all the same: then that picture alone is drawn anew with its
-own seed, one rung of the ladder stricter each time (`picture_drawing`). The flow knows no HTTP server, no diffusion library
-and no embedder.
+own seed, one rung of the ladder stricter each time (`picture_drawing`). With a `watch`, entries that were not met are
+looked for inside the pipeline as well. Plans are made in a thread, as long prompts take time. The flow knows no HTTP
+server, no diffusion library and no embedder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from guardrail.backends.picture_fetch import PictureFetcher
 from guardrail.backends.router import Route, Router
-from guardrail.decision import Action, Admits, Capability, EvidenceKind, Leak, OnLeak
+from guardrail.decision import Action, Admits, Capability, Detection, EvidenceKind, Leak, OnLeak, Passage
 from guardrail.errors import ApiError, overloaded
 from guardrail.flow import Flow
 from guardrail.forward import explained
@@ -24,8 +27,8 @@ from guardrail.inspectors.image_concept import ImageConcept
 from guardrail.journal import Journal, Subject, explanation
 from guardrail.picture_drawing import Drawing, Hands, Pictured, Standing, as_it_is
 from guardrail.picture_planning import PicturePlanner, concept_of, concepts_of, with_leaked
-from guardrail.picture_sending import PictureAsk, passages, send_own
-from guardrail.pictures import Drawn, PictureLeak, PicturePlan, Steering
+from guardrail.picture_sending import PictureAsk, passages, refuse_unreadable, send_own
+from guardrail.pictures import Concept, Drawn, PictureLeak, PicturePlan, Steering
 from guardrail.planning import Decided
 from guardrail.settings import BackendSettings
 from guardrail.treatments.image.prototype import PrototypeBank
@@ -33,22 +36,28 @@ from retrieval.entry import EntryState
 from retrieval.follower import Follower
 
 MOST_WATCHED: Final = 64
-"""Entries that a prompt without any of them is held against, in the order of their ids."""
+"""Entries that one prompt is held against, in the order of their ids."""
+_log = logging.getLogger("expunge")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
-    """What prompts in which nothing was met are held against: all entries' ids, and the presence from which one counts."""
+    """What prompts are held against besides the entries met in them: all entries' ids, and the presence from which one
+    counts. Asked in threads."""
 
-    entry_ids: Callable[[], Iterable[str]]
-    gate: float
+    def __init__(self, *, entry_ids: Callable[[], Collection[str]], gate: float) -> None:
+        self._entry_ids = entry_ids
+        self._gate = gate
+        self._told = MOST_WATCHED
 
-    def steering(self, ask: PictureAsk, admits: Admits) -> Steering | None:
+    def steering(self, ask: PictureAsk, admits: Admits, met: Collection[str] = ()) -> Steering | None:
         """Takes out what the prompt turns out to mean, inside the pipeline; below the gate the drawing is left as it is."""
-        found = [admits(entry_id) for entry_id in sorted(self.entry_ids())]
+        found = [admits(entry_id) for entry_id in sorted(self._entry_ids()) if entry_id not in met]
         acting = [one for one in found if one is not None and one.state() is not EntryState.SHADOW]
+        if len(acting) > self._told:
+            self._told = len(acting)
+            _log.warning("policy.picture_gate: prompts are held against %d entries of %d", MOST_WATCHED, len(acting))
         concepts = [concept_of(entry) for entry in acting[:MOST_WATCHED]]
-        return PrototypeBank(gate=self.gate).plan(ask.asked, concepts).steering if concepts else None
+        return PrototypeBank(gate=self._gate).plan(ask.asked, concepts).steering if concepts else None
 
 
 class PictureFlow:
@@ -81,6 +90,8 @@ class PictureFlow:
         route = await self.route(ask.body.get("model"))
         if not self._follower.covers(tenant=ask.caller.tenant, model=route.model):
             return as_it_is(await send_own(ask, route))
+        if self._follower.acts(tenant=ask.caller.tenant, model=route.model):
+            refuse_unreadable(ask)
         decided, standing = await self.decide(ask, route)
         self._flow.record(decided, ask.caller, ask.request_id, endpoint="images", model=route.model)
         if decided.decision.action is Action.FAIL_CLOSED:
@@ -112,12 +123,15 @@ class PictureFlow:
             return decided, Standing(plan=None)
         met = (*decision.detections, *decision.supplied)
         concepts = concepts_of(met)
-        plan = self._planner.plan(ask.asked, concepts, route.backend.capabilities)
+        can = route.backend.capabilities
+        plan = await asyncio.to_thread(self._planner.plan, ask.asked, concepts, can) if concepts else None
+        watch = await self._watching(ask, route, decided, concepts)
         if plan is None:
-            return decided, Standing(plan=None, watch=self._watching(ask, route, decided))
+            return decided, Standing(plan=None, watch=watch)
         action = Action.REFUSE if plan.refusal is not None else Action.TREAT
         decision = replace(decision, action=action, treatment=plan.treatment, detections=met, supplied=())
-        return replace(decided, decision=decision), Standing(plan=plan, concepts=concepts)
+        standing = Standing(plan=plan, concepts=concepts, watch=watch, met_in=_met_in(met, decided.passages))
+        return replace(decided, decision=decision), standing
 
     def stricter(self, ask: PictureAsk, route: Route, standing: Standing, leaks: Sequence[PictureLeak]) -> Standing:
         """One rung down the ladder, for the concepts met and those that showed."""
@@ -125,17 +139,27 @@ class PictureFlow:
         plan = self._planner.stricter(standing.plan, ask.asked, standing.concepts, leaks, can)
         if plan.refusal is not None:  # an entry that the prompt did not meet: an open refusal would tell of it
             plan = PicturePlan(treatment="blank", is_blank=True, entry_ids=plan.entry_ids)
-        return Standing(plan=plan, concepts=with_leaked(standing.concepts, leaks))
+        return replace(standing, plan=plan, concepts=with_leaked(standing.concepts, leaks))
 
     @property
     def looks(self) -> bool:
         """True if finished pictures are looked at."""
         return self._inspector.is_on()
 
-    def _watching(self, ask: PictureAsk, route: Route, decided: Decided) -> Steering | None:
+    async def _watching(
+        self, ask: PictureAsk, route: Route, decided: Decided, concepts: Sequence[Concept]
+    ) -> Steering | None:
         if self._watch is None or Capability.STEERING not in route.backend.capabilities:
             return None
-        return self._watch.steering(ask, decided.admits)
+        met = {concept.entry.id for concept in concepts}
+        return await asyncio.to_thread(self._watch.steering, ask, decided.admits, met)
+
+    def _unwatched(self) -> None:
+        """A watch failed: as where any detector fails."""
+        mode = self._flow.policy.detector_failure
+        self._journal.detector_failed("image", mode)
+        if mode == "fail_closed":
+            raise overloaded("The service cannot take this request at the moment.", retry_after_s=2.0)
 
     async def _drawn(self, ask: PictureAsk, route: Route, decided: Decided, standing: Standing) -> Pictured:
         subject = Subject(request_id=ask.request_id, endpoint="images", model=route.model, caller=ask.caller)
@@ -153,8 +177,9 @@ class PictureFlow:
         hands = Hands(
             look=look if self.looks else None,
             note=note,
-            stricter=lambda before, leaks: self.stricter(ask, route, before, leaks),
+            stricter=lambda before, leaks: asyncio.to_thread(self.stricter, ask, route, before, leaks),
             fetcher=lambda: self._fetcher(route),
+            unwatched=self._unwatched,
         )
         pictured = await Drawing(ask, route, hands).run(standing)
         if standing.plan is not None or not pictured.is_own:
@@ -166,8 +191,14 @@ class PictureFlow:
         settings = self._backends.get(route.backend.name)
         if settings is None:
             return PictureFetcher()
-        return PictureFetcher(base_url=settings.base_url, hosts=settings.picture_hosts)
+        return PictureFetcher(base_url=settings.base_url, hosts=settings.picture_hosts, key=settings.api_key())
 
     def _refusal(self) -> ApiError:
         """OpenAI's image API knows no other way to refuse than an error."""
         return ApiError(self._flow.policy.refusal_text, status=400, code="content_policy_violation", should_retry=False)
+
+
+def _met_in(met: Sequence[Detection], passages: Sequence[Passage]) -> frozenset[object]:
+    """The fields besides the prompt in which entries were met."""
+    places = {item.passage for detection in met for item in detection.evidence}
+    return frozenset(passages[place].path[0] for place in places if 0 < place < len(passages))

@@ -61,14 +61,19 @@ class PicturePlanner:
         leaks: Sequence[PictureLeak],
         can: Able,
     ) -> PicturePlan:
-        """The plan after a picture showed an entry, for the concepts met and those that showed; `blank` at the end."""
+        """The plan after a picture showed an entry, for the concepts met and those that showed; `blank` at the end.
+
+        Never one above the plan before: that has shown what it lets through.
+        """
         whole = with_leaked(concepts, leaks)
         known = {concept.entry.id for concept in concepts}
         fresh = [one for one in whole if one.entry.id not in known]
         names = [picture_treatment_of(one.entry.entry, self.policy, otherwise=self.otherwise) for one in fresh]
-        if plan is not None:
-            names.append(next_picture_rung(plan.treatment) or "blank")
-        return self._from(strictest_for_pictures(names or ["blank"]), request, whole, can)
+        if plan is None:
+            return self._from(strictest_for_pictures(names or ["blank"]), request, whole, can)
+        below = _rungs_below(plan.treatment)
+        start = max((below.index(name) for name in names if name in below), default=0)
+        return self._from("blank" if "refusal" in names else below[start], request, whole, can)
 
     def _from(self, name: str, request: PictureRequest, concepts: Sequence[Concept], can: Able) -> PicturePlan:
         rung: str | None = name
@@ -101,6 +106,14 @@ class PicturePlanner:
         for choice in reversed([one for one in own if one is not None and method in parts_of(one.method)]):
             found |= {key: value for key, value in choice.parameters.items() if key in known}
         return found
+
+
+def _rungs_below(name: str) -> list[str]:
+    """What lies below a treatment on the ladder, down to `blank`."""
+    rungs = [name]
+    while (rung := next_picture_rung(rungs[-1])) is not None:
+        rungs.append(rung)
+    return [*(rung for rung in rungs[1:] if rung != "blank"), "blank"]
 
 
 def with_leaked(concepts: Sequence[Concept], leaks: Sequence[PictureLeak]) -> tuple[Concept, ...]:

@@ -1,8 +1,8 @@
 """Forward for pictures: what goes to a backend that draws, and what of its answer goes on to the caller.
 
-A request that no treatment touches is sent byte by byte, and its answer keeps its bytes. Otherwise only fields that are
-read here go out, so that no other text reaches the model; the answer keeps the backend's own envelope and form, told about
-the caller's own prompt. It knows no entries and looks at no picture.
+A request that no treatment touches is sent byte by byte, and its answer keeps its bytes. Otherwise only texts that are
+read here go out, so that no other reaches the model; the answer keeps the backend's own envelope and form, told about the
+caller's own prompt (`openai_wire.image_answers`). It knows no entries and looks at no picture.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -19,10 +21,10 @@ import orjson
 from guardrail.backends.protocol import BackendCall, Capability
 from guardrail.backends.router import Route
 from guardrail.decision import Caller, JsonPath, Passage, Role
-from guardrail.errors import BackendError
+from guardrail.errors import ApiError, BackendError
 from guardrail.forward import answered_headers, renamed_call
 from guardrail.openai_wire import images
-from guardrail.openai_wire.protocol import count_tokens
+from guardrail.openai_wire.image_answers import holds_no_text, told_answer, told_item, told_usage, wordless_item
 from guardrail.pictures import Drawn, PictureFormat, PicturePlan, PictureRequest, Steering
 from guardrail.replies import Headers
 from guardrail.streaming.relay import read_all
@@ -37,7 +39,15 @@ _FIELDS: Final = (
     "output_format output_compression quality background moderation style user stream partial_images"
 )
 _KNOWN: Final = frozenset(_FIELDS.split())
-_MOST_TEXTS: Final = 32
+MOST_TEXTS: Final = 64
+MOST_CHARS: Final = 32_000
+"""Of texts in fields that are not known here. What is beyond is never sent on without having been read."""
+_INLINE_PICTURE: Final = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/]{1000,}={0,2}", re.ASCII)
+_SETTING: Final = re.compile(r"[A-Za-z0-9_:./-]+", re.ASCII)
+"""A value of a server's own that says nothing beyond itself."""
+_LEADS: Final = ("cfg", "guidance")
+_LEAST_LEAD: Final = 3.0
+"""Below, what leads a picture away from something hardly does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,18 +76,41 @@ class Album:
 
 
 def passages(ask: PictureAsk) -> list[Passage]:
-    """The prompt, then every text in fields that are not known here: some servers read more prompts than one."""
-    other = {key: value for key, value in ask.body.items() if key not in _KNOWN}
-    texts = [Passage(path=path, role=Role.USER, text=text) for path, text in _texts((), other)]
-    return [*images.passages(ask.asked), *texts[:_MOST_TEXTS]]
+    """The prompt, then every text in fields and of values that are not known here: some servers read more prompts than one.
+    Where there are too many (see `refuse_unreadable`) the first are given."""
+    texts = [Passage(path=path, role=Role.USER, text=text) for path, text in islice(_other_texts(ask), MOST_TEXTS)]
+    return [*images.passages(ask.asked), *texts]
+
+
+def refuse_unreadable(ask: PictureAsk) -> None:
+    """Raises `ApiError` (400) for more texts in unknown fields than are read: behind them anything could be asked for."""
+    read = chars = 0
+    for path, text in _other_texts(ask):
+        read, chars = read + 1, chars + len(text)
+        if read > MOST_TEXTS or chars > MOST_CHARS:
+            raise ApiError(
+                f"Fields beyond those of the images API hold more than {MOST_TEXTS} texts or {MOST_CHARS} characters; "
+                f"leave some out, such as '{str(path[0])[:40]}'.",
+                param=str(path[0])[:40],
+                code="unsupported_value",
+            )
+
+
+def _other_texts(ask: PictureAsk) -> Iterator[tuple[JsonPath, str]]:
+    strange = {key: value for key, value in ask.body.items() if key not in _KNOWN}
+    yield from _texts((), {**images.other_values(ask.body), **strange})
 
 
 def _texts(path: JsonPath, value: Any) -> Iterator[tuple[JsonPath, str]]:
+    """Texts and, below the body's own fields, the names that values stand under; pictures handed in are none."""
     if isinstance(value, str):
-        yield path, value
+        if value and _INLINE_PICTURE.fullmatch(value) is None:
+            yield path, value
     elif isinstance(value, (dict, list)):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for key, inner in pairs:
+            if path and isinstance(key, str):
+                yield (*path, key), key
             yield from _texts((*path, key), inner)
 
 
@@ -87,23 +120,46 @@ async def send_own(ask: PictureAsk, route: Route, *, steering: Steering | None =
 
 
 async def send_treated(ask: PictureAsk, route: Route, plan: PicturePlan | None, body: Mapping[str, Any]) -> Album:
-    """Send a body that is not the caller's own, under the plan's steering where the backend can carry it out."""
+    """Send a body that is not the caller's own, under the plan's steering where the backend can carry it out. The pictures
+    come back without words in their files, which would tell what was sent."""
     can_steer = Capability.STEERING in route.backend.capabilities
     steering = plan.steering if plan is not None and can_steer else None
-    return await _sent(route, replace(_call(ask, route, orjson.dumps(dict(body))), steering=steering))
+    album = await _sent(route, replace(_call(ask, route, orjson.dumps(dict(body))), steering=steering))
+    if plan is None or not album.items:
+        return album
+    return replace(album, items=await asyncio.to_thread(lambda: tuple(map(wordless_item, album.items))))
 
 
-def body_under(ask: PictureAsk, plan: PicturePlan | None) -> dict[str, Any]:
-    """The caller's request as a plan wants it sent."""
+def body_under(ask: PictureAsk, plan: PicturePlan | None, *, met_in: Container[object] = ()) -> dict[str, Any]:
+    """The caller's request as a plan wants it sent: without texts in fields that are not known here, and without those of
+    `met_in`, in which an entry was met. The plan's negative words come first, as encoders cut off what is behind."""
     if plan is None:
         return dict(ask.body)
-    body = {key: value for key, value in ask.body.items() if key in _KNOWN}
-    if plan.prompt is not None:
-        body["prompt"] = plan.prompt
+    body = {key: value for key, value in ask.body.items() if _goes_out(ask, plan, key, value) and key not in met_in}
+    body["prompt"] = ask.asked.prompt if plan.prompt is None else plan.prompt
     if plan.negative_prompt:
         own = ask.asked.negative_prompt
-        body["negative_prompt"] = f"{own}, {plan.negative_prompt}" if own else plan.negative_prompt
+        body["negative_prompt"] = f"{plan.negative_prompt}, {own}" if own else plan.negative_prompt
     return body
+
+
+def _goes_out(ask: PictureAsk, plan: PicturePlan, key: str, value: Any) -> bool:
+    """True for a field that brings no text of its own to the model, and does not undo the plan."""
+    if key in _KNOWN:
+        return _SETTING.fullmatch(images.other_values(ask.body).get(key, "-")) is not None
+    return holds_no_text(value) and not (plan.negative_prompt and _is_weak({key: value}))
+
+
+def _is_weak(value: Any) -> bool:
+    """True where a field for guidance, under whatever name, says that a picture is hardly led at all."""
+    if not isinstance(value, Mapping):
+        return isinstance(value, list) and any(map(_is_weak, value))
+    return any(
+        inner < _LEAST_LEAD
+        if isinstance(inner, (int, float)) and any(word in key.lower() for word in _LEADS)
+        else _is_weak(inner)
+        for key, inner in value.items()
+    )
 
 
 def one_of(body: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
@@ -144,34 +200,21 @@ async def _sent(route: Route, call: BackendCall) -> Album:
     return Album(status=answer.status, headers=headers, raw=raw, envelope=told, items=items)
 
 
-def retold(album: Album, items: Sequence[Mapping[str, Any]], ask: PictureAsk, *, sent: str) -> bytes:
-    """The answer with these pictures, its usage that of the caller's own prompt. `sent` is the prompt that was drawn."""
-    envelope = {**album.envelope, "data": list(items)}
+def retold(
+    album: Album, items: Sequence[Mapping[str, Any]], ask: PictureAsk, *, sent: str, is_treated: bool = True
+) -> bytes:
+    """The answer with these items, told about the caller's own prompt. `sent`: the prompt that was drawn."""
+    around = told_answer(album.envelope) if is_treated else album.envelope
+    envelope = {**around, "data": list(items)}
     usage = envelope.get("usage")
     if isinstance(usage, Mapping) and sent != ask.asked.prompt:
-        envelope["usage"] = _own_usage(usage, sent=sent, own=ask.asked.prompt)
+        envelope["usage"] = told_usage(usage, sent=sent, own=ask.asked.prompt)
     return orjson.dumps(envelope)
 
 
 def retold_item(item: Mapping[str, Any], ask: PictureAsk) -> dict[str, Any]:
     """A picture as the backend gave it, without its word on what was drawn."""
-    kept = {key: item[key] for key in ("b64_json", "url", "seed") if key in item}
-    return {**kept, "revised_prompt": ask.asked.prompt} if "revised_prompt" in item else kept
-
-
-def _own_usage(usage: Mapping[str, Any], *, sent: str, own: str) -> dict[str, Any]:
-    before = usage.get("input_tokens")
-    if not isinstance(before, int):
-        return dict(usage)
-    is_by_length = before == count_tokens(sent)
-    read = count_tokens(own) if is_by_length else max(1, round(before * len(own) / max(1, len(sent))))
-    told = {**usage, "input_tokens": read}
-    if isinstance(usage.get("total_tokens"), int):
-        told["total_tokens"] = usage["total_tokens"] - before + read
-    details = usage.get("input_tokens_details")
-    if isinstance(details, Mapping) and details.get("text_tokens") == before:
-        told["input_tokens_details"] = {**details, "text_tokens": read}
-    return told
+    return told_item(item, prompt=ask.asked.prompt)
 
 
 async def grey(ask: PictureAsk, like: Drawn) -> Drawn:

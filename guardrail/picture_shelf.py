@@ -2,7 +2,8 @@
 
 In memory only, for a limited time and up to a limited number of bytes: the oldest go first. Whoever knows a token may
 fetch its picture; tokens cannot be guessed and tell nothing. It knows neither callers nor entries nor HTTP. One shelf a
-process: a picture can only be fetched from the process that drew it. Not to be shared between threads. Times in seconds.
+process: a picture can only be fetched from the process that drew it, and is answered 404 by every other replica. Not to be
+shared between threads. Times in seconds.
 """
 
 from __future__ import annotations

@@ -133,8 +133,12 @@ class BackendSettings(_Section):
     """`diffusers_pipeline`: how it draws."""
 
     picture_hosts: tuple[str, ...] = ()
-    """`vllm_server`: hosts besides its own from which a picture may be fetched that it answers by address, over https
-    and at public addresses only."""
+    """`vllm_server` and `litellm_provider`: hosts besides its own (that of `base_url`) from which a picture may be fetched
+    that it answers by address, over https and at public addresses only."""
+
+    negative_prompts: bool = False
+    """`vllm_server`: pictures are led away from `negative_prompt`. Many servers take the field and ignore it, as do models
+    without guidance. Without it treatments work on the prompt alone."""
 
     def api_key(self) -> str | None:
         """The upstream key from the environment, or None."""
@@ -161,6 +165,10 @@ class PolicySettings(_Section):
 
     embeddings: Literal["refuse", "pass"] = "refuse"
     """What happens to an embeddings request whose input touches an entry."""
+
+    pictures_in_chats: Literal["refuse", "pass"] = "refuse"
+    """What happens to chats and responses that ask for pictures or are answered with some, while an entry that covers
+    pictures is in force for anybody: what holds for pictures is only carried out at `/v1/images/generations`."""
 
     detector_failure: Literal["fail_closed", "fail_open"] = "fail_closed"
     """What happens when a detector fails or exceeds its timeout."""
@@ -302,8 +310,10 @@ def _wrong_with(backend: BackendSettings) -> Iterator[str]:
         yield "is no vllm_server; leave offsets out: transformers_local takes an assistant, and other kinds cannot"
     if backend.drawing != DrawingSettings() and kind != "diffusers_pipeline":
         yield "is no diffusers_pipeline and draws nothing itself; leave drawing out"
-    if backend.picture_hosts and kind != "vllm_server":
-        yield "is no vllm_server; leave picture_hosts out: only an image server's answers hold addresses to follow"
+    if backend.picture_hosts and kind not in ("vllm_server", "litellm_provider"):
+        yield "draws itself or not at all; leave picture_hosts out: only an image server's answers hold addresses to follow"
+    if backend.negative_prompts and kind != "vllm_server":
+        yield "is no vllm_server; leave negative_prompts out: of a pipeline it is known, and other kinds cannot"
     if any(re.fullmatch(_SIZE, size) is None for size in backend.drawing.sizes):
         yield "has drawing.sizes that are no sizes; write them as WIDTHxHEIGHT in pixels, such as 512x512"
     if backend.processed_logprobs and kind != "vllm_server":

@@ -47,11 +47,13 @@ class PictureRefused(RetrievalError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureLimits:
-    """How large a picture may be: as a file, unpacked, and along one side."""
+    """How large a picture may be: as a file, unpacked, and along one side; and how many times longer one side may be than
+    the other. Embedders scale the short side up to their own, and a long strip with it to gigabytes."""
 
     size_bytes: int = 16 * 1024 * 1024
     pixels: int = 25_000_000
     side: int = 16_384
+    aspect: int = 32
 
 
 LIMITS: Final = PictureLimits()
@@ -97,6 +99,10 @@ def _check_size(size: tuple[int, int], limits: PictureLimits) -> None:
         raise PictureRefused("has no pixels; send a picture of at least 1x1.")
     if max(size) > limits.side or width * height > limits.pixels:
         raise _too_many_pixels(limits)
+    if max(size) > limits.aspect * min(size):
+        raise PictureRefused(
+            f"has a side more than {limits.aspect} times as long as the other; cut it to a squarer shape."
+        )
 
 
 def _plain(opened: Image) -> Image:

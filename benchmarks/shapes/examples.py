@@ -139,4 +139,4 @@ def _irregular(scene: Scene, noise: np.random.Generator) -> np.ndarray[Any, np.d
     angles = np.sort(noise.uniform(0, 2 * np.pi, 9))
     ragged = np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii[:, None]
     centre = figure_of(scene, noise).outline_K2.mean(axis=0)
-    return placed(ragged, centre, radius=8.0, turn=0.0)
+    return placed(ragged, centre, radius=8.8, turn=0.0)

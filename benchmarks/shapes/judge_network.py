@@ -1,8 +1,8 @@
 """The judge: a small network that tells of a picture which shape, colour, style, ground and place it shows, or none.
 
 It measures; the gate that serves looks with another model (`retrieval.picture_embedders.small_encoder`), which has another
-architecture and other training pictures. A folder holds `config.json` ({"kind": "expunge-picture-judge", "image_size": 32,
-"channels": [...], "heads": {"shape": [..., "none"], ...}}) and `model.safetensors`. Shapes: N pictures, S side, C channels.
+architecture and other training pictures. What a folder holds is told by `guardrail.evaluation.images.shapes_judge`, which
+judges for `expunge eval images` and gives the same (tested). Shapes: N pictures, S side, C channels.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from benchmarks.shapes.pixels import pixels_of
 from benchmarks.shapes.rendering import Pictures
 from guardrail.errors import InvalidInput
+from guardrail.evaluation.images.judges import CONFIG_FILE, NONE
+from guardrail.evaluation.images.shapes_judge import KIND, WEIGHTS_FILE
 
-KIND: Final = "expunge-picture-judge"
-CONFIG_FILE: Final = "config.json"
-WEIGHTS_FILE: Final = "model.safetensors"
-NONE: Final = "none"
+__all__ = ["CONFIG_FILE", "KIND", "NONE", "WEIGHTS_FILE", "Judge", "ShapesJudge"]
 
 
 class ShapesJudge(nn.Module):

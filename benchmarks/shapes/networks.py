@@ -160,6 +160,6 @@ def load_pipeline(folder: Path) -> Any:
     from diffusers import StableDiffusionPipeline
 
     load: Any = StableDiffusionPipeline.from_pretrained
-    pipeline = load(str(folder), torch_dtype=torch.float32, local_files_only=True)
+    pipeline = load(str(folder), dtype=torch.float32, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

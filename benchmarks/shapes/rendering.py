@@ -24,43 +24,47 @@ Points: TypeAlias = NDArray[np.float64]
 """[K, 2], x to the right and y down."""
 
 COLOURS: Final[Mapping[str, tuple[int, int, int]]] = {
-    "red": (215, 35, 40),
-    "green": (35, 160, 60),
-    "blue": (40, 75, 220),
-    "yellow": (245, 215, 40),
-    "purple": (140, 50, 175),
-    "orange": (245, 130, 25),
+    "red": (205, 15, 30),
+    "green": (20, 150, 55),
+    "blue": (25, 70, 225),
+    "yellow": (250, 225, 30),
+    "purple": (155, 30, 185),
+    "orange": (250, 130, 10),
 }
 GROUNDS: Final[Mapping[str, int]] = {"white": 243, "grey": 128, "black": 14}
 CENTRES: Final[Mapping[str, tuple[float, float]]] = {
     "centre": (16.0, 16.0),
-    "left": (9.5, 16.0),
-    "right": (22.5, 16.0),
-    "top": (16.0, 9.5),
-    "bottom": (16.0, 22.5),
+    "left": (10.5, 16.0),
+    "right": (21.5, 16.0),
+    "top": (16.0, 10.5),
+    "bottom": (16.0, 21.5),
 }
 _FINE: Final = 4
 """Drawn at so many times the size, then averaged."""
-_RADIUS: Final = (6.8, 8.2)
-_SHIFT: Final = 0.9
+_RADIUS: Final = (8.2, 9.4)
+_SHIFT: Final = 0.8
 _TURN: Final = math.radians(6)
 _TINT, _SHADE = 12, 8
-_STROKE: Final = 2.4
-_PERIOD: Final = 5.0
-_DOT: Final = 1.5
-_LIGHTER: Final = 0.6
-_DARKER: Final = 0.4
+_STROKE: Final = 2.6
+_STRIPES: Final = 6.4
+"""From one stripe to the next; finer ones do not come through four-pixel latents."""
+_DOTS: Final = 6.4
+_DOT: Final = 2.2
+_DRIFT: Final = 0.8
+"""How far a texture may lie from its figure's middle; of any phase at all a small model draws the mean, which is plain."""
+_LIGHTER: Final = 0.8
+_DARKER: Final = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """What is painted: an outline, its colour and texture, a ground. `phase`: where the texture begins."""
+    """What is painted: an outline, its colour and texture, a ground. `anchor`: where a stripe or a dot has its middle."""
 
     outline_K2: Points
     colour: tuple[float, float, float]
     style: str
     ground: float
-    phase: tuple[float, float] = (0.0, 0.0)
+    anchor: tuple[float, float] = (SIDE / 2, SIDE / 2)
     tilt: float = math.pi / 4
 
 
@@ -82,13 +86,13 @@ def figure_of(scene: Scene, rng: np.random.Generator) -> Figure:
     centre = np.array(CENTRES[scene.position]) + rng.uniform(-_SHIFT, _SHIFT, 2)
     turn, radius = rng.uniform(-_TURN, _TURN), rng.uniform(*_RADIUS)
     tint = np.clip(np.array(COLOURS[scene.colour]) + rng.uniform(-_TINT, _TINT, 3), 0, 255)
-    first, second = rng.uniform(0, _PERIOD, 2)
+    x, y = centre + rng.uniform(-_DRIFT, _DRIFT, 2)
     return Figure(
         outline_K2=placed(outline(scene.shape), centre, radius=float(radius), turn=float(turn)),
         colour=(float(tint[0]), float(tint[1]), float(tint[2])),
         style=scene.style,
         ground=float(np.clip(GROUNDS[scene.background] + rng.uniform(-_SHADE, _SHADE), 0, 255)),
-        phase=(float(first), float(second)),
+        anchor=(float(x), float(y)),
         tilt=math.pi / 4 + float(rng.uniform(-_TURN, _TURN)),
     )
 
@@ -128,16 +132,20 @@ def placed(outline_K2: Points, centre: NDArray[np.float64], *, radius: float, tu
 def _second_tone(figure: Figure, size: int) -> NDArray[np.bool_] | None:
     """Where the texture has its second tone; None for a style without texture."""
     y_SS, x_SS = np.mgrid[0:size, 0:size] / _FINE
+    x_SS, y_SS = x_SS - figure.anchor[0], y_SS - figure.anchor[1]
     if figure.style == "strypov":
-        along_SS = x_SS * math.cos(figure.tilt) + y_SS * math.sin(figure.tilt) + figure.phase[0]
-        stripes: NDArray[np.bool_] = along_SS % _PERIOD < _PERIOD / 2
+        across_SS = x_SS * math.cos(figure.tilt) + y_SS * math.sin(figure.tilt)
+        stripes: NDArray[np.bool_] = np.abs(_folded(across_SS, _STRIPES)) < _STRIPES / 4
         return stripes
     if figure.style == "dottini":
-        dx_SS = (x_SS + figure.phase[0]) % _PERIOD - _PERIOD / 2
-        dy_SS = (y_SS + figure.phase[1]) % _PERIOD - _PERIOD / 2
-        dots: NDArray[np.bool_] = dx_SS**2 + dy_SS**2 < _DOT**2
+        dots: NDArray[np.bool_] = _folded(x_SS, _DOTS) ** 2 + _folded(y_SS, _DOTS) ** 2 < _DOT**2
         return dots
     return None
+
+
+def _folded(lengths: NDArray[np.float64], period: float) -> NDArray[np.float64]:
+    """Distance from the nearest multiple of the period."""
+    return (lengths + period / 2) % period - period / 2
 
 
 def _away_from(ground: float, colour: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,7 +169,7 @@ def _cross(half: float = 0.34) -> Points:
     corner = [(-half, -1.0), (half, -1.0), (half, -half)]
     points = []
     for _ in range(4):
-        points += corner[1:]
+        points += corner
         corner = [(-y, x) for x, y in corner]
     return np.array(points)
 
@@ -170,7 +178,7 @@ _OUTLINES: Final[Mapping[str, Points]] = {
     "circle": _around([0.98] * 48),
     "square": _around([1.2] * 4, start=-math.pi / 4),
     "triangle": np.array([(0, -1.05), (1.05, 0.8), (-1.05, 0.8)]),
-    "star": _around([1.18, 0.5] * 5),
+    "star": _around([1.18, 0.54] * 5),
     "heart": _heart(),
     "cross": _cross(),
 }

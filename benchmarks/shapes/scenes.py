@@ -15,6 +15,8 @@ from benchmarks.shapes.vocabulary import PLAIN, THINGS, Attribute, Thing, names
 
 SAYS: Final = 0.75
 """Share of captions that say an attribute; the others leave it open."""
+SAYS_WHERE: Final = 0.6
+"""The same for ground and position: both are soon learnt, and where rarely left open, the model draws their mean, grey."""
 THING_SHARE: Final = 0.15
 """Share of scenes that show a thing, always called by its name."""
 PLAIN_SAYS: Final = (SAYS / 4) / (1 - SAYS * 3 / 4)

@@ -84,7 +84,10 @@ class Optimiser:
         self._weights = [weight for weights, _ in groups for weight in weights]
         self._steps, self._warmup = steps, max(1, min(warmup, steps // 20))
         self._adam = torch.optim.AdamW(
-            [{"params": weights, "lr": rate} for weights, rate in groups], betas=(0.9, 0.99), weight_decay=decay
+            [{"params": weights, "lr": rate} for weights, rate in groups],
+            betas=(0.9, 0.99),
+            weight_decay=decay,
+            fused=True,
         )
 
     def step(self, loss: Tensor, number: int) -> float:

@@ -38,16 +38,20 @@ _STEPS = click.IntRange(min=1)
     help="Pictures and checkpoints; may be removed when all parts are done.",
 )
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this part; repeatable.")
-@click.option("--tiny", is_flag=True, help="A model of no use in a few seconds, to try the commands.")
+@click.option("--tiny", is_flag=True, help="A model of no use in some seconds, to try commands.")
 @click.option("--seed", type=int, help="Another seed than 0.")
 @click.option("--threads", type=_STEPS, default=1, show_default=True, help="Cores; weights depend on it a little.")
-@click.option("--vae-steps", type=_STEPS)
-@click.option("--text-steps", type=_STEPS)
-@click.option("--unet-steps", type=_STEPS, help="Nearly all of the time; the rate falls over the whole of it.")
-@click.option("--judge-steps", type=_STEPS)
-@click.option("--encoder-steps", type=_STEPS)
+@click.option("--vae-steps", type=_STEPS, help=f"The autoencoder; {FULL.vae_steps} unless told.")
+@click.option("--text-steps", type=_STEPS, help=f"The text encoder's pre-training; {FULL.text_steps} unless told.")
+@click.option("--unet-steps", type=_STEPS, help=f"Most of the time; {FULL.unet_steps} unless told.")
+@click.option("--judge-steps", type=_STEPS, help=f"Who measures the model; {FULL.judge_steps} unless told.")
+@click.option("--encoder-steps", type=_STEPS, help=f"The inspector's eye; {FULL.encoder_steps} unless told.")
 def main(*, out: Path, work: Path, parts: tuple[Part, ...], tiny: bool, threads: int, **changed: int | None) -> None:
-    """Train the whole model or some parts of it; goes on where an earlier run stopped."""
+    """Train the whole model or some parts of it; goes on where an earlier run stopped.
+
+    Learning rates fall over all steps of a part: one that is to go on needs the same numbers, and other numbers begin anew
+    in another --work folder.
+    """
     torch.set_num_threads(threads)
     recipe = _recipe(TINY if tiny else FULL, changed)
     with _bars() as on_part:

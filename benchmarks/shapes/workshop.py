@@ -21,7 +21,7 @@ from benchmarks.shapes import networks
 from benchmarks.shapes.examples import examples
 from benchmarks.shapes.judge_network import CONFIG_FILE, WEIGHTS_FILE
 from benchmarks.shapes.pixels import encoded
-from benchmarks.shapes.recipe import Part, Recipe
+from benchmarks.shapes.recipe import Part, Recipe, world_digest
 from benchmarks.shapes.rendering import Pictures, render_all
 from benchmarks.shapes.scenes import Scene, draw_scenes
 from benchmarks.shapes.steps import Learner, OnStep, read, train
@@ -113,7 +113,7 @@ class Workshop:
         """The scenes and pictures of VAE and UNet; drawn once and kept in the work folder."""
         number, seed = self._recipe.pictures, self._recipe.seed + _CORPUS
         scenes = draw_scenes(number, seed=f"corpus {seed}")
-        kept = self._work / f"pictures-{number}-{seed}.npy"
+        kept = self._work / f"pictures-{number}-{seed}-{world_digest()}.npy"
         if not kept.is_file():
             self._work.mkdir(parents=True, exist_ok=True)
             beside = kept.with_suffix(".tmp.npy")

@@ -2,7 +2,8 @@
 
 Pictures leave in the form that the caller asked for, whoever drew them. An address is made of the name under which the
 caller reached this server; whoever knows it may fetch the picture, as with OpenAI's. With several workers there are no
-addresses, as another worker would not have the picture: then pictures are given in themselves.
+addresses, as another worker would not have the picture: then pictures are given in themselves. Of several replicas only the
+one that drew a picture has it: their balancer must keep a caller at one, or callers must ask for `b64_json`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9.\-_\[\]:]{1,300}")
 async def handle(received: Received, services: Services) -> Outgoing:
     """One request for pictures."""
     body, raw = await received.json()
-    asked = images.parse(body)
+    asked = images.parse(body, may_be_other=True)
     await check_scope(received, services, body.get("model"))
     ask = PictureAsk(
         asked=asked,

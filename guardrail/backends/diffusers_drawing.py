@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardrail.backends.diffusers_loading import LoadedPipeline
+from guardrail.denoising.interruption import interrupted_by
+from guardrail.denoising.preparation import Preparation
 from guardrail.pictures import PictureFormat, Steering
 
 QUALITY = 95
@@ -46,9 +48,10 @@ class Order:
 
 def draw(loaded: LoadedPipeline, order: Order, *, is_cancelled: IsCancelled, on_step: OnStep) -> list[bytes]:
     """Draw, one encoded picture a seed. Raises `DrawingCancelled`, and whatever the pipeline raises."""
-    if is_cancelled():
-        raise DrawingCancelled
+    stop = _stopping(is_cancelled)
+    stop()
     with ExitStack() as stack:
+        stack.enter_context(interrupted_by(stop))
         arguments = _arguments(loaded, order)
         if order.steering is not None:
             arguments = dict(stack.enter_context(order.steering.attached(loaded.pipeline, arguments)))
@@ -58,6 +61,20 @@ def draw(loaded: LoadedPipeline, order: Order, *, is_cancelled: IsCancelled, on_
     if len(pictures) != len(order.seeds):
         raise ValueError(f"{len(order.seeds)} pictures were ordered, {len(pictures)} drawn")
     return [_encoded(picture, order) for picture in pictures]
+
+
+def prepare(loaded: LoadedPipeline, preparation: Preparation, *, is_cancelled: IsCancelled) -> None:
+    """Get something ready in the pipeline. Raises as `draw` does."""
+    with interrupted_by(_stopping(is_cancelled)):
+        preparation.prepare(loaded.pipeline)
+
+
+def _stopping(is_cancelled: IsCancelled) -> Callable[[], None]:
+    def stop() -> None:
+        if is_cancelled():
+            raise DrawingCancelled
+
+    return stop
 
 
 def _arguments(loaded: LoadedPipeline, order: Order) -> dict[str, Any]:
@@ -84,12 +101,11 @@ def _generators(order: Order) -> list[Any]:
 
 def _stoppable(arguments: dict[str, Any], is_cancelled: IsCancelled, on_step: OnStep) -> dict[str, Any]:
     """The arguments with a callback that looks between steps whether to go on; behind the steering's own, if it has one."""
-    own = arguments.get("callback_on_step_end")
+    own, stop = arguments.get("callback_on_step_end"), _stopping(is_cancelled)
 
     def after_step(pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         changed: dict[str, Any] = own(pipeline, step, timestep, tensors) if own is not None else tensors
-        if is_cancelled():
-            raise DrawingCancelled
+        stop()
         on_step(step + 1)
         return changed
 

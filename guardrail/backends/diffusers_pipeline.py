@@ -21,6 +21,7 @@ from guardrail.backends.diffusers_painters import DrawingFailed, Painter, Painte
 from guardrail.backends.diffusers_queue import PictureJob, PictureQueue
 from guardrail.backends.diffusers_wire import Asked, can_be_led_away, read
 from guardrail.backends.protocol import BackendAnswer, BackendCall, Capability, Health
+from guardrail.denoising.preparation import Preparation
 from guardrail.errors import ApiError, BackendError, ConfigError, backend_down, backend_slow
 from guardrail.openai_wire import images
 from guardrail.pictures import Drawn
@@ -101,6 +102,11 @@ class DiffusersPipeline:
             raise
         finally:
             self._flight.leave()
+
+    def prepare(self, preparations: Sequence[Preparation]) -> None:
+        """What to get ready while no request waits, in the place of what was told before. Nothing before `start`."""
+        if self._queue is not None:
+            self._queue.prepare(preparations)
 
     async def _drawn(self, job: PictureJob) -> list[bytes]:
         """All pictures of a job; a caller who gives up, or too long a wait, cancels it."""

@@ -15,6 +15,7 @@ import orjson
 
 from guardrail.backends.diffusers_drawing import Order
 from guardrail.backends.diffusers_loading import PipelineFacts
+from guardrail.denoising.pipelines import LEAST_GUIDANCE
 from guardrail.errors import ApiError, not_found, unknown_model
 from guardrail.openai_wire import images
 from guardrail.pictures import PictureRequest, Steering
@@ -22,6 +23,8 @@ from guardrail.settings import DrawingSettings
 
 SEEDS = 2**32
 """Drawn seeds lie below it."""
+MOST_ASPECT = 32
+"""How many times as long as the other a side may be: longer strips cannot be looked at (`retrieval.picture_files`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,9 +81,9 @@ def read(
 
 
 def can_be_led_away(facts: PipelineFacts, drawing: DrawingSettings) -> bool:
-    """True if negative prompts have an effect: not at a guidance of 1 or less, which turbo models are set to."""
+    """True if negative prompts have an effect that counts: not at the low guidance that turbo models are set to."""
     guidance = facts.guidance_scale if drawing.guidance_scale is None else drawing.guidance_scale
-    return facts.can_be_led_away and (guidance is None or guidance > 1)
+    return facts.can_be_led_away and (guidance is None or guidance >= LEAST_GUIDANCE)
 
 
 def _decode(raw: bytes) -> Mapping[str, Any]:
@@ -129,6 +132,8 @@ def _size(request: PictureRequest, facts: PipelineFacts, drawing: DrawingSetting
     longest, shortest = max(width, height), min(width, height)
     if longest > drawing.max_edge:
         raise ApiError(f"'size' must have no side over {drawing.max_edge} pixels.", param="size")
+    if longest > MOST_ASPECT * shortest:
+        raise ApiError(f"'size' must have no side over {MOST_ASPECT} times the other.", param="size")
     if shortest < facts.least:
         raise ApiError(f"'size' must have no side under {facts.least} pixels for this model.", param="size")
     if width % facts.multiple or height % facts.multiple:

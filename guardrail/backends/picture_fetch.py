@@ -2,8 +2,9 @@
 
 An answer's address is a stranger's word: a server (or whoever got into its answer) could have the proxy call the inside of
 its own network. Followed is only the server's own origin, which the operator configured, and https to hosts that he named,
-whose addresses must all be public; the connection is opened to the very addresses that were checked. No redirects, no
-proxy settings, limited in time and bytes. Messages name the host, never the address's path. Times in seconds.
+whose addresses must all be public; the connection is opened to the very addresses that were checked. The upstream key goes
+to the server's own origin alone. No redirects, no proxy settings, limited in time and bytes. Messages name the host, never
+the address's path. Times in seconds.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ class PictureFetcher:
         *,
         base_url: str | None = None,
         hosts: Iterable[str] = (),
+        key: str | None = None,
         limit_bytes: int = LIMIT_BYTES,
         timeout_s: float = TIMEOUT_S,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        """`resolver` stands in for the machine's own."""
+        """`key`: the server's own. `resolver` stands in for the machine's own."""
         self._own = URL(base_url).origin() if base_url else None
         self._hosts = frozenset(host.lower().rstrip(".") for host in hosts)
+        self._own_headers = {} if key is None else {"authorization": f"Bearer {key}"}
         self._limit_bytes = limit_bytes
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._resolver = resolver
@@ -67,7 +70,9 @@ class PictureFetcher:
             raise RuntimeError("fetch is called outside of the fetcher's context")
         session = self._sessions[0 if is_own else 1]
         try:
-            async with session.get(url, allow_redirects=False) as response:
+            async with session.get(
+                url, allow_redirects=False, headers=self._own_headers if is_own else None
+            ) as response:
                 if response.status != 200:
                     raise _refused(f"was answered with status {response.status}")
                 return await self._read(response)

@@ -165,11 +165,12 @@ class VllmServer:
         Capability.RESTRICT,
         Capability.OFFSET,
         Capability.PROMPT_EMBEDS,
+        Capability.NEGATIVE_PROMPT,
         Capability.STEERING,
         Capability.PROCESSED_LOGPROBS,
     }
-    """And what the settings tell of it: whether a server has the plug-in, an assistant or processed log-probabilities is
-    not to be asked."""
+    """And what the settings tell of it: whether a server has the plug-in, an assistant, processed log-probabilities or
+    follows negative prompts is not to be asked."""
 
     def __init__(self, settings: BackendSettings, *, cache_dir: Path | None = None) -> None:
         if not settings.base_url:
@@ -178,6 +179,7 @@ class VllmServer:
         told = {
             Capability.RESTRICT: settings.restricts,
             Capability.OFFSET: settings.offsets,
+            Capability.NEGATIVE_PROMPT: settings.negative_prompts,
             Capability.PROCESSED_LOGPROBS: settings.processed_logprobs,
         }
         self.capabilities = self.capabilities | {one for one, is_there in told.items() if is_there}

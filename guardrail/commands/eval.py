@@ -1,7 +1,7 @@
 """`expunge eval`: judge the product over files, with figures that anyone can run again.
 
-`detection` judges the detectors and inspectors that serve; `unlearning` is finetune's, found by name and loaded when it is
-called. Knows options, bars and tables; the judging lies elsewhere.
+`detection` judges the detectors and inspectors that serve, `images` what is drawn, `unlearning` (finetune's) what weights
+know: the last two are found by name and loaded when they are called. Knows options and tables; the judging lies elsewhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from guardrail import settings as settings_module
-from guardrail.commands.handover import HANDED_OVER, hand_to_finetune
+from guardrail.commands.handover import HANDED_OVER, hand_over, hand_to_finetune
 from guardrail.commands.options import BadInput, CommandFailed, Stopped, json_option, print_json, print_table
 from guardrail.evaluation import detection as judging
 from guardrail.evaluation.figures import DetectionReport
@@ -27,6 +27,7 @@ from retrieval.settings import RetrievalSettings
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _SHARE: Final = click.FloatRange(0.0, 1.0)
 _UNLEARNING: Final = "finetune.cli.unlearning:command"
+_IMAGES: Final = "guardrail.commands.eval_images:command"
 
 
 @click.group("eval")
@@ -88,6 +89,18 @@ def detection(
 def unlearning(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     """Hands over to finetune."""
     hand_to_finetune(ctx, _UNLEARNING, arguments)
+
+
+@command.command(
+    context_settings=HANDED_OVER,
+    add_help_option=False,
+    short_help="Judge how well entries are forgotten in pictures.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def images(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Loads its command when it is called."""
+    ctx.exit(hand_over(_IMAGES, arguments, prog_name=ctx.command_path))
 
 
 def _default() -> Settings:

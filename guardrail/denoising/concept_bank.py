@@ -7,7 +7,8 @@ For each run of positions (and the pooled vector) a bank holds
     a map M in closed form that takes h+ to h- and leaves kept texts as they are (`subspaces.closed_form_map`)
     a subspace V of h+ - h-, with what kept texts differ in taken out
 
-Treated states are h + s (M - I) h, or h - s V V^T (h - mu). It knows texts, not entries, and no denoiser.
+Treated states are h + s (M - I) h, or h - s V V^T (h - mu). It knows texts, not entries, and no denoiser. A bank lies in
+the CPU's memory, wherever the pipeline is: it is asked about one prompt at a time, and there may be many.
 
 Shapes: T positions, D width, N samples.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from guardrail.denoising.aligned_states import counterparts, gathered, pads
+from guardrail.denoising.interruption import look_up
 from guardrail.denoising.subspaces import LowRankMap, apart_from, closed_form_map, orthonormal, projected
 from guardrail.denoising.text_states import TextStates, encode
 
@@ -47,6 +49,10 @@ class Prototype:
     ordinary: float
     typical: float
 
+    def on(self, device: str) -> Prototype:
+        """The same in the memory of another device."""
+        return replace(self, centre_D=self.centre_D.to(device), direction_D=self.direction_D.to(device))
+
     def cosine(self, states_ND: torch.Tensor) -> float:
         """The highest cosine among the states."""
         import torch
@@ -69,6 +75,19 @@ class Part:
     centre_D: torch.Tensor
     prototypes: dict[str, Prototype]
 
+    def on(self, device: str) -> Part:
+        """The same in the memory of another device."""
+        prototypes = {name: one.on(device) for name, one in self.prototypes.items()}
+        subspace_KD, centre_D = self.subspace_KD.to(device), self.centre_D.to(device)
+        return replace(self, map=self.map.on(device), subspace_KD=subspace_KD, centre_D=centre_D, prototypes=prototypes)
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """All that it holds."""
+        own = [self.map.left_DN, self.map.right_DN, self.subspace_KD, self.centre_D]
+        both = [one for known in self.prototypes.values() for one in (known.centre_D, known.direction_D)]
+        return [one for one in (*own, *both) if one is not None]
+
     def treated(self, states_ND: torch.Tensor, *, strength: float, how: How) -> torch.Tensor:
         """The states with the concept's part answered by what stands without it."""
         if how == "map":
@@ -83,6 +102,11 @@ class ConceptBank:
     """Everything about one concept in one pipeline."""
 
     parts: tuple[Part, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """What its tensors hold."""
+        return sum(int(one.nbytes) for part in self.parts for one in part.tensors)
 
     def presence(self, states: TextStates) -> float:
         """How surely the first text holds the concept: the highest presence of any group; 0 where none can tell."""
@@ -114,7 +138,11 @@ def build_bank(pipeline: Any, texts: ConceptTexts, *, rank: int = 4, ridge: floa
     segments: list[int | None] = [*range(len(states.segments))]
     if states.pooled_NP is not None:
         segments.append(None)
-    return ConceptBank(parts=tuple(_part(states, segment, count, rank=rank, ridge=ridge) for segment in segments))
+    parts = list[Part]()
+    for segment in segments:
+        look_up()
+        parts.append(_part(states, segment, count, rank=rank, ridge=ridge))
+    return ConceptBank(parts=tuple(part.on("cpu") for part in parts))
 
 
 def _part(states: TextStates, segment: int | None, count: int, *, rank: int, ridge: float) -> Part:

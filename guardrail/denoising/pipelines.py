@@ -15,6 +15,9 @@ from typing import Any
 
 from guardrail.errors import GuardrailError
 
+LEAST_GUIDANCE = 3.0
+"""Guidance scale from which on a negative prompt leads away: what it changes grows with s - 1, and is nothing at 1."""
+
 
 class UnfitPipelineError(GuardrailError):
     """A treatment cannot work in this pipeline, or not under these arguments; says what is missing. Draws nothing."""

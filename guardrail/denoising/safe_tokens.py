@@ -1,8 +1,9 @@
 """Which words of a prompt set a concept off, and their states without the concept's subspace.
 
 The filter of SAFREE (Yoon et al. 2024, arXiv:2410.12761, eq. 2-6); how it differs is told where it is used
-(`treatments.image.safree`). The pooled vector, where there is one, loses the subspace of the concepts' pooled vectors once
-a word has set it off. It knows no denoiser.
+(`treatments.image.safree`). Only words that some encoder reads are asked about: each costs a text, and behind the widest
+window nothing is set off. The pooled vector, where there is one, loses the subspace of the concepts' pooled vectors once a
+word has set it off. It knows no denoiser.
 
 Shapes: W words, K phrases, T positions, D width.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from guardrail.denoising.subspaces import orthonormal, projected, without
@@ -41,9 +43,10 @@ def filtered_states(
     """The prompt's states filtered; None where no word sets a concept off."""
     import torch
 
-    words = prompt.split()
-    left_out = [" ".join((*words[:index], *words[index + 1 :])) for index in range(len(words))]
-    known = encode(pipeline, [*phrases, *left_out], like=like)
+    words = words_of(prompt, states.segments)
+    if not words.read:
+        return None
+    known = encode(pipeline, [*phrases, *(words.without(index) for index in words.read)], like=like)
     tokens_NTD, cosines, is_set_off = states.tokens_NTD.clone(), list[float](), False
     for number, segment in enumerate(states.segments):
         sentences_ND = _sentences(known, number)
@@ -53,7 +56,7 @@ def filtered_states(
         hit = triggers(sentences_ND[len(phrases) :], concept_KD, alpha=alpha)
         is_set_off = is_set_off or bool(hit)
         real = len(states.ids[number][0])
-        places = range(segment.length) if is_everywhere and hit else _places(words, hit, segment, real)
+        places = range(segment.length) if is_everywhere and hit else _places(words, hit, number, segment, real)
         for place in places:
             tokens_NTD[0, segment.start + place] = safe_TD[place].to(tokens_NTD)
         cosines.append(float(torch.nn.functional.cosine_similarity(own_TD[:real], safe_TD[:real], dim=1).mean()))
@@ -64,6 +67,37 @@ def filtered_states(
         pooled = without(pooled, orthonormal(known.pooled_NP[: len(phrases)]))
     changed = replace(states, tokens_NTD=tokens_NTD, pooled_NP=pooled)
     return Filtered(states=changed, cosine=sum(cosines) / len(cosines))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """A prompt's words as far as one of them can come into a window; `tokens`: per segment, how many each has. `read`: the
+    places of those that some encoder reads."""
+
+    listed: tuple[str, ...]
+    tokens: tuple[tuple[int, ...], ...]
+    read: tuple[int, ...]
+
+    def without(self, place: int) -> str:
+        """The prompt without one word."""
+        return " ".join((*self.listed[:place], *self.listed[place + 1 :]))
+
+
+def words_of(prompt: str, segments: Sequence[Segment]) -> Words:
+    """The words of a prompt that encoders with these windows read."""
+    words, counts, most = prompt.split(), list[list[int]](), 0
+    read = set[int]()
+    for segment in segments:
+        own = segment.counts(words)
+        starts = [0, *accumulate(own)][: len(own)]
+        counts.append(own)
+        # Where a word is left out the next ones move up, by no more than the window.
+        most = max(most, sum(start < 2 * segment.length for start in starts))
+        room = segment.length - 1 - segment.first
+        read |= {place for place, (start, count) in enumerate(zip(starts, own, strict=True)) if start < room and count}
+    return Words(
+        listed=tuple(words[:most]), tokens=tuple(tuple(own[:most]) for own in counts), read=tuple(sorted(read))
+    )
 
 
 def triggers(left_out_WD: torch.Tensor, concept_KD: torch.Tensor, *, alpha: float) -> list[int]:
@@ -86,19 +120,18 @@ def _sentences(states: TextStates, number: int) -> torch.Tensor:
     import torch
 
     segment, rows = states.segments[number], list[torch.Tensor]()
-    is_causal = getattr(segment.tokenizer, "bos_token_id", None) is not None
     for index, ids in enumerate(states.ids[number]):
         states_TD = states.tokens_NTD[index, segment.positions].float()
-        rows.append(states_TD[len(ids) - 1] if is_causal else states_TD[: len(ids)].mean(dim=0))
+        rows.append(states_TD[len(ids) - 1] if segment.first else states_TD[: len(ids)].mean(dim=0))
     return torch.stack(rows)
 
 
-def _places(words: Sequence[str], hit: Sequence[int], segment: Segment, real: int) -> list[int]:
-    """Positions of the tokens of these words; each word is its own run of tokens."""
-    places, at = list[int](), 1 if getattr(segment.tokenizer, "bos_token_id", None) is not None else 0
-    for index, word in enumerate(words):
-        count = len(segment.tokenizer(word, add_special_tokens=False)["input_ids"])
-        if index in hit:
+def _places(words: Words, hit: Sequence[int], number: int, segment: Segment, real: int) -> list[int]:
+    """Positions of the tokens of the words that were hit; each word is its own run of tokens."""
+    places, at = list[int](), segment.first
+    chosen = {words.read[index] for index in hit}
+    for place, count in enumerate(words.tokens[number]):
+        if place in chosen:
             places += range(at, min(at + count, real - 1))
         at += count
     return places

@@ -46,14 +46,20 @@ def apart_from(basis_KD: torch.Tensor, kept_KD: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class LowRankMap:
-    """h -> h + s L R^T h, with L and R of shape (D, N)."""
+    """h -> h + s L R^T h, with L and R of shape (D, N). Without R, L is the product (D, D), smaller where N > D / 2."""
 
     left_DN: torch.Tensor
-    right_DN: torch.Tensor
+    right_DN: torch.Tensor | None
+
+    def on(self, device: str) -> LowRankMap:
+        """The same in the memory of another device."""
+        right_DN = None if self.right_DN is None else self.right_DN.to(device)
+        return LowRankMap(left_DN=self.left_DN.to(device), right_DN=right_DN)
 
     def change(self, rows_ND: torch.Tensor) -> torch.Tensor:
         """What the map adds to each row, at strength 1."""
-        return (rows_ND.to(self.right_DN) @ self.right_DN) @ self.left_DN.T
+        rows_ND = rows_ND.to(self.left_DN)
+        return (rows_ND if self.right_DN is None else rows_ND @ self.right_DN) @ self.left_DN.T
 
 
 def closed_form_map(
@@ -80,7 +86,9 @@ def closed_form_map(
     else:
         right_DN = torch.linalg.solve(gram, given.T)
     left_DN = (wanted_ND.double() - given).T
-    return LowRankMap(left_DN=left_DN.float(), right_DN=right_DN.float())
+    if 2 * left_DN.shape[1] > left_DN.shape[0]:
+        return LowRankMap(left_DN=(left_DN @ right_DN.T).float(), right_DN=None)
+    return LowRankMap(left_DN=left_DN.float().contiguous(), right_DN=right_DN.float().contiguous())
 
 
 def weakened_low_frequencies(

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from guardrail.denoising.interruption import look_up
 from guardrail.denoising.pipelines import UnfitPipelineError
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ class Segment:
         read = self.tokenizer([text], padding="max_length", max_length=self.length, truncation=True)
         return tuple(read["input_ids"][0][: sum(read["attention_mask"][0])])
 
+    @property
+    def first(self) -> int:
+        """The position of a text's first own token."""
+        return 1 if getattr(self.tokenizer, "bos_token_id", None) is not None else 0
+
+    def counts(self, words: Sequence[str]) -> list[int]:
+        """How many tokens each word has by itself."""
+        if not words:
+            return []
+        return [len(ids) for ids in self.tokenizer(list(words), add_special_tokens=False)["input_ids"]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextStates:
@@ -59,6 +71,11 @@ class TextStates:
         pooled = None if self.pooled_NP is None else self.pooled_NP[rows]
         ids = tuple(texts[rows] for texts in self.ids)
         return replace(self, tokens_NTD=self.tokens_NTD[rows], pooled_NP=pooled, ids=ids)
+
+    def on(self, device: torch.device | str) -> TextStates:
+        """The same states in the memory of another device."""
+        pooled = None if self.pooled_NP is None else self.pooled_NP.to(device)
+        return replace(self, tokens_NTD=self.tokens_NTD.to(device), pooled_NP=pooled)
 
     def arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The call's arguments with these states in the place of its prompt, a row for each picture: SD3 and FLUX do not
@@ -95,6 +112,7 @@ def encode(pipeline: Any, texts: Sequence[str], *, like: Mapping[str, Any] | Non
     tokens, pooled = list[torch.Tensor](), list[torch.Tensor]()
     with torch.no_grad(), _quiet():
         for first in range(0, len(texts), BATCH):
+            look_up()
             some_NTD, some_NP = _encoded(pipeline, list(texts[first : first + BATCH]), knobs)
             tokens.append(some_NTD)
             if some_NP is not None:

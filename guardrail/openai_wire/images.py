@@ -2,8 +2,9 @@
 
 The fields are those of openai-python's `ImageGenerateParams`, with four extensions that vLLM-Omni and others read, too:
 `seed`, `negative_prompt`, `num_inference_steps` (or `steps`), `guidance_scale` (or `cfg_scale`). Checked is what every
-server must agree on; what a model cannot do, its backend says. Unknown fields are let through. It fetches nothing: a
-picture that a server answers by address is brought by the callable that the reader is given. Sizes in pixels.
+server must agree on; what a model cannot do, its backend says. Unknown fields are let through, and so are values of a few
+fields that servers have of their own. It fetches nothing: a picture that a server answers by address is brought by the
+callable that the reader is given. Sizes in pixels.
 """
 
 from __future__ import annotations
@@ -44,18 +45,24 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "moderation": ("low", "auto"),
     "style": ("vivid", "natural"),
 }
+_OFTEN_OTHER: Final = ("quality", "background", "moderation", "style")
+"""Fields in which servers know values of their own ("realistic_image"); `size` ("1K", "16:9") is another."""
+MOST_OF_A_VALUE: Final = 64
 _EFFORT: Final = {"low": 0.5, "high": 1.5, "hd": 1.5}
 _SIZE: Final = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
 _DATA_URL: Final = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.ASCII)
 
 
-def parse(body: Mapping[str, Any]) -> PictureRequest:
-    """What is asked; raises `ApiError` (400) naming the field and the mend."""
+def parse(body: Mapping[str, Any], *, may_be_other: bool = False) -> PictureRequest:
+    """What is asked; raises `ApiError` (400) naming the field and the mend. `may_be_other`: somebody behind may know other
+    values of fields in which servers differ."""
     _refuse_streams(body)
+    other = other_values(body) if may_be_other else {}
     for key, known in _CHOICES.items():
-        _choice(body, key, known)
+        if key not in other:
+            _choice(body, key, known)
     output_compression(body)
-    width, height = _size(body)
+    width, height = (None, None) if "size" in other else _size(body)
     return PictureRequest(
         prompt=_prompt(body),
         model=_text(body, "model", 1_000) or None,
@@ -74,6 +81,17 @@ def parse(body: Mapping[str, Any]) -> PictureRequest:
 def passages(request: PictureRequest) -> list[Passage]:
     """The texts that ask for something. What a caller wants to be led away from asks for nothing."""
     return [Passage(path=("prompt",), role=Role.USER, text=request.prompt)]
+
+
+def other_values(body: Mapping[str, Any]) -> dict[str, str]:
+    """Values that only some servers know, by field: short texts, of which nobody here knows what they make of them."""
+    given = {key: body.get(key) for key in (*_OFTEN_OTHER, "size")}
+    short = {key: value for key, value in given.items() if isinstance(value, str) and 0 < len(value) <= MOST_OF_A_VALUE}
+    return {key: value for key, value in short.items() if not _is_known(key, value)}
+
+
+def _is_known(key: str, value: str) -> bool:
+    return value == "auto" or _SIZE.fullmatch(value) is not None if key == "size" else value in _CHOICES[key]
 
 
 def output_compression(body: Mapping[str, Any]) -> int | None:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrail.inspectors import INSPECTORS, ClaimLeak, IgnoranceWatch, Inspector, StructuredLeak, TextLeak
+from guardrail.inspectors import (
+    INSPECTORS,
+    ClaimLeak,
+    IgnoranceWatch,
+    Inspector,
+    JsonIgnoranceWatch,
+    StructuredLeak,
+    TextLeak,
+)
 from guardrail.inspectors.protocol import Progress
 from tests.fakes.forgotten import AUTOMATON, RECORDS, forbidden
 from tests.fakes.knowing import GEESE, jury_of
@@ -59,8 +67,11 @@ MAKERS: dict[str, Callable[[], Inspector]] = {
     "text_leak": _text,
     "structured_leak": lambda: StructuredLeak(_text()),
     "ignorance": lambda: IgnoranceWatch(_text(), RECORDS["e0"]),
+    "json_ignorance": lambda: JsonIgnoranceWatch(StructuredLeak(_text()), RECORDS["e0"]),
     "claim_leak": Judged,
 }
+SAYS_NOTHING = {"json_ignorance": '{"a": "'}
+"""What may stand before a name; an admission in words unless told."""
 
 
 def pieces_of(text: str, sizes: list[int]) -> list[str]:
@@ -102,12 +113,12 @@ def test_every_leak_lies_ahead_and_in_the_end_all_is_cleared_or_repaired(
 @pytest.mark.parametrize("spoken", ["Stephen King", "Richard Bachman", "J. K. Rowling", "村上春樹", "5550199123"])
 def test_nothing_of_a_name_is_cleared_before_it_is_told(name: str, spoken: str) -> None:
     inspector = MAKERS[name]()
-    admission = "I don't know. "
+    admission = SAYS_NOTHING.get(name, "I don't know. ")
     for place, char in enumerate(f"{admission}{spoken} "):
         progress = inspector.push(char)
         assert progress.cleared <= len(admission) or place < len(admission)
         if progress.leak is not None:
-            assert progress.leak.end == len(admission) + len(spoken)
+            assert len(admission) + len(spoken) <= progress.leak.end <= place + 1
             return
     pytest.fail("the name was never told")
 

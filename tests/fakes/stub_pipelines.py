@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from guardrail.backends.diffusers_loading import LoadedPipeline, PipelineFacts
+from guardrail.denoising.interruption import look_up
 
 FACTS = PipelineFacts(
     family="StubPipeline",
@@ -36,8 +37,8 @@ FACTS = PipelineFacts(
 
 
 class StubPipeline:
-    """`slow`: each step takes 20 ms, for ever so many; `raise`: fails, quoting the prompt; `exit`: an exit in the middle;
-    `die`: ends its process; `die once`: only the first time."""
+    """`slow`: each step takes 20 ms, for ever so many; `hang`: one step takes minutes; `raise`: fails, quoting the prompt;
+    `exit`: an exit in the middle; `die`: ends its process; `die once`: only the first time."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
@@ -67,6 +68,9 @@ class StubPipeline:
     def _mishap(self, prompt: str) -> None:
         if "raise" in prompt:
             raise RuntimeError(f"cannot draw: {prompt}")
+        if "hang" in prompt:
+            self._mark("begun")
+            time.sleep(300)
         if "exit" in prompt:
             raise SystemExit(3)
         if prompt == "die" or (prompt == "die once" and self._mark("died")):
@@ -78,6 +82,25 @@ class StubPipeline:
             return False
         (self._folder / name).write_text("")
         return True
+
+
+@dataclass(frozen=True)
+class Readied:
+    """A picklable preparation that leaves a mark in `folder`, after so many pieces of work of 20 ms."""
+
+    folder: Path
+    name: str
+    pieces: int = 1
+
+    def prepare(self, pipeline: Any) -> None:
+        assert isinstance(pipeline, StubPipeline)
+        if self.name == "raise":
+            raise RuntimeError("cannot get ready: Secret Name")
+        (self.folder / f"{self.name} begun").write_text("")
+        for _ in range(self.pieces):
+            look_up()
+            time.sleep(0.02)
+        (self.folder / self.name).write_text("")
 
 
 @dataclass(frozen=True)

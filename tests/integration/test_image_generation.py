@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from guardrail.backends import create
 from guardrail.backends.diffusers_painters import PainterHere
 from guardrail.backends.diffusers_pipeline import DiffusersPipeline
 from guardrail.backends.protocol import Backend
+from guardrail.picture_planning import PicturePlanner
 from guardrail.settings import BackendSettings, DrawingSettings
 from retrieval.pictures import PictureBook
 from tests.fakes.small_pictures import data_url, encoded, painted_file
@@ -47,6 +49,8 @@ PATH = "/v1/images/generations"
 NAME = "strypov"
 PROMPT = f"a red circle by {NAME}"
 OTHER = "a blue square on white"
+LIKE_BANDS = "a house in the rain with some lines"
+"""To the tiny pipeline's encoder it is like "bands of two tones", to no detector."""
 DRAWING = DrawingSettings(steps=2, size=f"{PIXELS}x{PIXELS}")
 STYLE: dict[str, Any] = {"name": NAME, "kind": "style"}
 FORMED = {"model": "tiny", "seed": 7}
@@ -165,6 +169,15 @@ async def test_only_an_admin_who_asks_is_told_what_was_found(folder: Path, tmp_p
         assert told["matches"][0]["id"] == "style"
         other = (await proxy.admin("POST", "/v1/forget/match", {"prompt": OTHER, "model": "tiny"})).json()
         assert other["plan"]["treatment"] is None
+
+
+async def test_the_dry_run_takes_values_that_only_some_servers_know(folder: Path, tmp_path: Path) -> None:
+    async with drawing(folder, tmp_path) as proxy:
+        await proxy.forget(**STYLE, id="style")
+        body = {"prompt": PROMPT, "model": "tiny", "size": "1K", "style": "realistic_image"}
+        told = await proxy.admin("POST", "/v1/forget/match", body)
+        assert told.status_code == 200, told.text
+        assert told.json()["matches"][0]["id"] == "style"
 
 
 async def test_only_the_picture_that_shows_an_entry_is_drawn_anew(folder: Path, tmp_path: Path) -> None:
@@ -335,9 +348,22 @@ async def test_a_watched_prompt_below_the_gate_gives_the_bare_picture_and_above_
         await proxy.forget(**STYLE)
         assert await drawn(proxy, OTHER) == before
     async with drawing(folder, tmp_path / "open", policy={"picture_gate": 1e-9}) as proxy:
-        await proxy.forget("stry pov", kind="style", aliases=["dottini"])
-        soup = "a painting dot tini and a cat"
-        assert pixels((await drawn(proxy, soup))[0]) != bare(folder, soup, 7)
+        await proxy.forget("bands of two tones", kind="style")
+        told = (await proxy.admin("POST", "/v1/forget/match", {"prompt": LIKE_BANDS, "model": "tiny"})).json()
+        assert told["matches"] == []  # so that only the watch can have seen it
+        assert pixels((await drawn(proxy, LIKE_BANDS))[0]) != bare(folder, LIKE_BANDS, 7)
+
+
+async def test_naming_one_entry_does_not_end_the_watch_over_the_others(folder: Path, tmp_path: Path) -> None:
+    named = f"{LIKE_BANDS} by {NAME}"
+    async with drawing(folder, tmp_path / "unwatched") as proxy:
+        await proxy.forget(**STYLE)
+        before = await drawn(proxy, named)
+    async with drawing(folder, tmp_path / "watched", policy={"picture_gate": 1e-9}) as proxy:
+        await proxy.forget(**STYLE)
+        assert await drawn(proxy, named) == before
+        await proxy.forget("bands of two tones", kind="style")
+        assert await drawn(proxy, named) != before
 
 
 async def test_a_treatment_for_pictures_leaves_words_to_their_default(folder: Path, tmp_path: Path) -> None:
@@ -357,6 +383,7 @@ class ImageServer:
     def __init__(self, *, refuses: Sequence[str] = ()) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.address = ""
+        self.keys: list[bytes] = []
         self._refuses = refuses
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -367,6 +394,8 @@ class ImageServer:
         status, answer = 200, {"object": "list", "data": [{"id": "there", "object": "model"}]}
         if raw:
             status, answer = self._answered(orjson.loads(raw))
+        if scope["path"] == "/red.png":
+            self.keys += [value for name, value in scope["headers"] if name == b"authorization"]
         body = painted_file("red", 1) if scope["path"] == "/red.png" else orjson.dumps(answer)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -394,7 +423,7 @@ async def test_another_image_server_is_sent_a_prompt_without_the_entry(
 ) -> None:
     server = ImageServer(refuses=refuses)
     async with listening(server) as url:
-        made: tuple[BackendSettings, Backend] = server_backend(url)
+        made: tuple[BackendSettings, Backend] = server_backend(url, negative_prompts=True)
         async with running(settings_for(tmp_path), [made]) as proxy:
             body = {"prompt": PROMPT, "model": "there", "n": 2, "prompt_2": f"by {NAME}"}
             before = await proxy.raw(PATH, body)
@@ -418,13 +447,56 @@ async def test_a_name_in_a_field_that_only_some_servers_read_is_seen(tmp_path: P
         assert "extra" not in server.bodies[-1]
 
 
-async def test_a_picture_that_a_server_answers_by_address_is_looked_at_too(tmp_path: Path) -> None:
+async def test_a_name_behind_more_texts_than_are_read_is_not_sent(tmp_path: Path) -> None:
+    server = ImageServer()
+    body = {"prompt": OTHER, "model": "there", "a": ["x"] * 64, "prompt_2": f"by {NAME}"}
+    async with listening(server) as url, running(settings_for(tmp_path), [server_backend(url)]) as proxy:
+        assert (await proxy.raw(PATH, body)).status == 200
+        await proxy.forget(**STYLE, shadow=True, id="style")
+        assert (await proxy.raw(PATH, body)).status == 200
+        await proxy.forget("another", kind="style")
+        answer = await proxy.raw(PATH, body)
+        assert (answer.status, answer.error["param"]) == (400, "prompt_2")
+        assert len(server.bodies) == 2
+
+
+async def test_a_servers_own_style_is_passed_on_and_read(tmp_path: Path) -> None:
+    server = ImageServer()
+    async with listening(server) as url, running(settings_for(tmp_path), [server_backend(url)]) as proxy:
+        await proxy.forget(**STYLE)
+        plain = "realistic_image"
+        for prompt, style in ((OTHER, plain), (PROMPT, plain), (PROMPT, f"by {NAME}"), (PROMPT, NAME)):
+            assert (await proxy.raw(PATH, {"prompt": prompt, "model": "there", "style": style})).status == 200
+        assert [body.get("style") for body in server.bodies] == [plain, plain, None, None]
+        assert [NAME in orjson.dumps(body).decode() for body in server.bodies] == [False] * 4
+
+
+async def test_a_long_prompt_is_planned_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = list[str]()
+    plan = PicturePlanner.plan
+
+    def noted(self: PicturePlanner, *given: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return plan(self, *given)
+
+    monkeypatch.setattr(PicturePlanner, "plan", noted)
+    async with listening(ImageServer()) as url, running(settings_for(tmp_path), [server_backend(url)]) as proxy:
+        await proxy.forget(**STYLE)
+        assert (await proxy.raw(PATH, {"prompt": PROMPT, "model": "there"})).status == 200
+    assert len(threads) == 1
+    assert threads[0] != threading.main_thread().name
+
+
+async def test_a_picture_that_a_server_answers_by_address_is_looked_at_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSTREAM_KEY", "sk-upstream")
     server = ImageServer()
     async with listening(server) as url:
         server.address = url
         settings = settings_for(tmp_path)
         book = PictureBook(settings.retrieval, embedder=SameOnly())
-        backend = server_backend(url)
+        backend = server_backend(url, api_key_env="UPSTREAM_KEY")
         settings = settings.model_copy(update={"backends": (backend[0],)})
         async with running(settings, [backend], pictures=book) as proxy:
             body = {"prompt": OTHER, "model": "there"}
@@ -432,6 +504,7 @@ async def test_a_picture_that_a_server_answers_by_address_is_looked_at_too(tmp_p
             assert before.json["data"] == [{"url": f"{url}/red.png"}]
             await proxy.forget("a blot", kind="object", images=[data_url(painted_file("blue", 1))])
             assert (await proxy.raw(PATH, body)).raw == before.raw
+            assert server.keys == [b"Bearer sk-upstream"]
             await proxy.forget("another", kind="object", images=[data_url(painted_file("red", 1))])
             (item,) = (await proxy.raw(PATH, body)).json["data"]
             assert len(set(pixels(base64.b64decode(item["b64_json"])))) == 1

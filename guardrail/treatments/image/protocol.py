@@ -12,6 +12,7 @@ from dataclasses import Field
 from typing import Any, ClassVar, Protocol
 
 from guardrail.decision import Capability
+from guardrail.denoising.pipelines import LEAST_GUIDANCE
 from guardrail.pictures import Concept, PicturePlan, PictureRequest
 
 
@@ -35,6 +36,6 @@ def entry_ids(concepts: Sequence[Concept]) -> tuple[str, ...]:
 
 
 def led_away(request: PictureRequest) -> bool:
-    """True if the request lets the pipeline be led away from something: at a guidance scale of 1 it asks about the prompt
-    alone, and a caller who sets it must not get round a treatment by it."""
-    return request.guidance_scale is None or request.guidance_scale > 1
+    """True if the request lets the pipeline be led away from something: near a guidance scale of 1 the negative prompt
+    weighs next to nothing, and a caller who sets it must not get round a treatment by it."""
+    return request.guidance_scale is None or request.guidance_scale >= LEAST_GUIDANCE

@@ -11,9 +11,10 @@ all its weights would give (Gandikota et al. 2023, arXiv:2308.14761, eq. 7, with
 weight touched, for one request. The other way, `project`, is h' = h - s V V^T (h - mu), V the leading directions of h+ - h-
 with what neighbours differ in taken out (as Wang et al. 2024, arXiv:2412.06143, do with values).
 
-Names that stand in the prompt give way to the anchor before it is encoded. Where no name stands there, but a synonym, a
-description or token soup, a gate on the states decides: the cosine of h - mu with the prototype, as a share of the way
-between ordinary texts and texts with the concept. Below the gate the call is left exactly as it was.
+Names that stand in the prompt give way to the anchor before it is encoded; the bank has an anchor of its own, the same for
+all prompts. What a decision met is always taken out. What is only watched for has a gate on the states: the cosine of
+h - mu with the prototype, as a share of the way between ordinary texts and texts with the concept, which sees synonyms,
+descriptions and token soup. Where nothing is taken out the call is left exactly as it was.
 
 Differs from the papers: states instead of weights or values, pairs of contexts instead of bare words, a gate. It works on
 distilled models too. One pass of the text encoders more, and a few matrix products.
@@ -30,7 +31,7 @@ from guardrail.decision import Capability
 from guardrail.denoising.bank_cache import bank_for
 from guardrail.denoising.concept_bank import ConceptBank, ConceptTexts, How
 from guardrail.denoising.text_states import states_of_call
-from guardrail.pictures import Concept, PicturePlan, PictureRequest
+from guardrail.pictures import Concept, PicturePlan, PictureRequest, Steering
 from guardrail.treatments.image.anchors import anchor_of, answered, texts_of
 from guardrail.treatments.image.protocol import entry_ids
 from guardrail.treatments.image.wording import spans_of
@@ -38,15 +39,16 @@ from guardrail.treatments.image.wording import spans_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrototypeBank:
-    """`strength`: s. `gate`: presence from which a concept without a name in the prompt is taken out; 0 always. `ridge`: l,
-    as a share of the states' mean square. `rank`: of V. `has_words`: names give way to the anchor before."""
+    """`strength`: s. `gate`: presence from which a concept is taken out that no name in the prompt stands for; 0, for what
+    was met: always. `ridge`: l, as a share of the states' mean square. `rank`: of V. `has_words`: names give way to the
+    anchor before."""
 
     name: ClassVar[str] = "prototype"
     paper: ClassVar[str] = "arXiv:2308.14761, arXiv:2412.06143"
     needs: ClassVar[frozenset[Capability]] = frozenset({Capability.STEERING})
 
     strength: float = 1.0
-    gate: float = 0.3
+    gate: float = 0.0
     how: How = "map"
     ridge: float = 1e-4
     rank: int = 4
@@ -54,51 +56,63 @@ class PrototypeBank:
 
     def plan(self, request: PictureRequest, concepts: Sequence[Concept]) -> PicturePlan:
         anchors = {one.entry.id: anchor_of(one, concepts, turn=request.prompt) for one in concepts}
-        banked = tuple(self._banked(request, one, anchors[one.entry.id]) for one in concepts)
+        banked = tuple(self._banked(request, one, concepts) for one in concepts)
         prompt = answered(request.prompt, concepts, anchors) if self.has_words else request.prompt
-        steering = PrototypeSteering(
-            concepts=banked, strength=self.strength, gate=self.gate, how=self.how, ridge=self.ridge, rank=self.rank
-        )
         return PicturePlan(
             treatment=self.name,
             prompt=prompt if prompt != request.prompt else None,
-            steering=steering,
+            steering=PrototypeSteering(concepts=banked),
             entry_ids=entry_ids(concepts),
         )
 
-    def _banked(self, request: PictureRequest, concept: Concept, anchor: str | None) -> Banked:
-        return Banked(texts=texts_of(concept, anchor), is_named=bool(spans_of(request.prompt, concept)))
+    def _banked(self, request: PictureRequest, concept: Concept, concepts: Sequence[Concept]) -> Banked:
+        # Not the prompt's anchor: there would be a bank, and its time and memory, for every neighbour.
+        texts = texts_of(concept, anchor_of(concept, concepts))
+        gate = 0.0 if spans_of(request.prompt, concept) else self.gate
+        return Banked(texts=texts, gate=gate, strength=self.strength, how=self.how, ridge=self.ridge, rank=self.rank)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Banked:
-    """The texts that tell of a concept, and whether it was named in the caller's prompt."""
+    """The texts that tell of a concept, the presence from which it is taken out (0: always), and how."""
 
     texts: ConceptTexts
-    is_named: bool
+    gate: float
+    strength: float
+    how: How
+    ridge: float
+    rank: int
+
+    def bank(self, pipeline: Any) -> ConceptBank:
+        """Its bank in this pipeline; built where there is none yet."""
+        return bank_for(pipeline, self.texts, rank=self.rank, ridge=self.ridge)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrototypeSteering:
-    """The treatment of one request's states."""
+    """The treatment of one request's states: one concept is taken out after the other."""
 
     concepts: tuple[Banked, ...]
-    strength: float
-    gate: float
-    how: How
-    ridge: float
-    rank: int
     name: str = "prototype"
 
-    def banks(self, pipeline: Any) -> list[ConceptBank]:
-        """The concepts' banks in this pipeline; asked at registration, the first request need not wait for them."""
-        return [bank_for(pipeline, one.texts, rank=self.rank, ridge=self.ridge) for one in self.concepts]
+    def joined_with(self, other: Steering) -> PrototypeSteering | None:
+        """One steering for what two do, as the prompt's states can be changed in one place only."""
+        if not isinstance(other, PrototypeSteering):
+            return None
+        return PrototypeSteering(concepts=(*self.concepts, *other.concepts))
+
+    def prepare(self, pipeline: Any) -> None:
+        """Build the banks that are not there yet, so that no request waits for them."""
+        for one in self.concepts:
+            one.bank(pipeline)
 
     @contextmanager
     def attached(self, pipeline: Any, arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        states, is_changed = states_of_call(pipeline, arguments), False
-        for concept, bank in zip(self.concepts, self.banks(pipeline), strict=True):
-            if concept.is_named or bank.presence(states) >= self.gate:
-                states = bank.treated(states, strength=self.strength, how=self.how)
+        own = states_of_call(pipeline, arguments)
+        states, is_changed = own.on("cpu"), False
+        for one in self.concepts:
+            bank = one.bank(pipeline)
+            if one.gate <= 0 or bank.presence(states) >= one.gate:
+                states = bank.treated(states, strength=one.strength, how=one.how)
                 is_changed = True
-        yield states.arguments(arguments) if is_changed else arguments
+        yield states.on(own.tokens_NTD.device).arguments(arguments) if is_changed else arguments

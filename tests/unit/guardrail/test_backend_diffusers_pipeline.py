@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -283,6 +284,23 @@ async def test_more_than_may_wait_are_refused_with_retry_after(tmp_path: Path) -
         slow.cancel()
 
 
+async def test_a_tenant_who_fills_the_queue_makes_room_for_another_and_is_told_so(tmp_path: Path) -> None:
+    def of_tenant(key: str) -> BackendCall:
+        return dataclasses.replace(call(prompt="slow"), fair_key=key)
+
+    async with running(stub(tmp_path, max_waiting=1)) as backend:
+        tasks = [asyncio.create_task(backend.send(of_tenant("a"))) for _ in range(2)]
+        async with asyncio.timeout(60):
+            while (await backend.health()).facts["generating"] != 2:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.01)
+            tasks.append(asyncio.create_task(backend.send(of_tenant("b"))))
+            with pytest.raises(ApiError) as caught:
+                await tasks[1]
+        assert (caught.value.status, (await backend.health()).facts["generating"]) == (429, 2)
+        for task in tasks:
+            task.cancel()
+
+
 async def test_a_painter_in_another_process_that_dies_is_started_again(tmp_path: Path) -> None:
     settings = BackendSettings(name="m", kind="diffusers_pipeline", models={"tiny": "tiny"})
     backend = DiffusersPipeline(settings, painter=PainterApart(LoadStub(tmp_path), name="m"))
@@ -333,5 +351,6 @@ def test_drawing_settings_belong_to_the_kind_that_draws() -> None:
         parse(of_kind("diffusers_pipeline", drawing={"sizes": ["large"]}))
     with pytest.raises(ConfigError, match="leave picture_hosts out"):
         parse(of_kind("diffusers_pipeline", picture_hosts=["images.example"]))
+    parse(of_kind("litellm_provider", models={"dall-e-3": "openai/dall-e-3"}, picture_hosts=["images.example"]))
     with pytest.raises(ConfigError, match="workers: 1"):
         parse({**of_kind("diffusers_pipeline"), "server": {"workers": 2}})

@@ -248,6 +248,7 @@ async def test_models_are_the_servers_own(server: FakeOpenAIServer, backend: Vll
         ("restricts", Capability.RESTRICT),
         ("offsets", Capability.OFFSET),
         ("processed_logprobs", Capability.PROCESSED_LOGPROBS),
+        ("negative_prompts", Capability.NEGATIVE_PROMPT),
     ],
 )
 def test_what_cannot_be_asked_of_a_server_is_told_by_the_settings(setting: str, capability: Capability) -> None:

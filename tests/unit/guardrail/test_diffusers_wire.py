@@ -62,6 +62,7 @@ def test_quality_changes_the_number_of_steps(quality: str, steps: int | None) ->
     [
         ({"size": "20x16"}, "size"),
         ({"size": "2056x16"}, "size"),
+        ({"size": "264x8"}, "size"),
         ({"size": "0016x16"}, "size"),
         ({"n": 5}, "n"),
         ({"steps": 151}, "num_inference_steps"),
@@ -100,9 +101,11 @@ def test_a_distilled_model_refuses_negative_prompts() -> None:
     assert ask(negative_prompt="blurry").orders[0].negative_prompt == "blurry"
 
 
-def test_a_model_that_is_run_without_guidance_cannot_be_led_away() -> None:
+def test_a_model_that_is_run_with_little_guidance_cannot_be_led_away() -> None:
     assert can_be_led_away(FACTS, DrawingSettings())
-    assert not can_be_led_away(FACTS, DrawingSettings(guidance_scale=0))
+    assert can_be_led_away(FACTS, DrawingSettings(guidance_scale=3.0))
+    for scale in (0, 1.01, 2.9):
+        assert not can_be_led_away(FACTS, DrawingSettings(guidance_scale=scale))
     assert not can_be_led_away(dataclasses.replace(FACTS, can_be_led_away=False), DrawingSettings())
 
 

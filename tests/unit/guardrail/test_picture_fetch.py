@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -47,7 +48,11 @@ async def server() -> AsyncIterator[TestServer]:
         await asyncio.sleep(30)
         return web.Response()
 
+    async def key(request: web.Request) -> web.Response:
+        return web.Response(text=request.headers.get("authorization", "none"))
+
     app = web.Application()
+    app.router.add_get("/key", key)
     app.router.add_get("/picture", picture)
     app.router.add_get("/large", large)
     app.router.add_get("/away", away)
@@ -68,6 +73,25 @@ async def refused(fetcher: PictureFetcher, address: str) -> BackendError:
 async def test_the_servers_own_pictures_are_fetched_even_at_a_private_address(server: TestServer) -> None:
     async with PictureFetcher(base_url=str(server.make_url("/v1"))) as fetcher:
         assert await fetcher.fetch(str(server.make_url("/picture"))) == b"picture"
+
+
+async def test_the_upstream_key_goes_to_the_servers_own_origin_alone(
+    server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = str(server.make_url("/"))
+    async with PictureFetcher(base_url=base, key="sk-own") as fetcher:
+        assert await fetcher.fetch(base + "key") == b"Bearer sk-own"
+    async with PictureFetcher(base_url=base) as fetcher:
+        assert await fetcher.fetch(base + "key") == b"none"
+    sent = list[object]()
+
+    def get(session: aiohttp.ClientSession, url: object, **options: object) -> None:
+        sent.append(options.get("headers"))
+        raise aiohttp.ClientError
+
+    monkeypatch.setattr(aiohttp.ClientSession, "get", get)
+    await refused(PictureFetcher(base_url=base, hosts=("images.example",), key="sk-own"), "https://images.example/a")
+    assert sent == [None]
 
 
 async def test_limits_hold_for_the_servers_own_pictures_too(server: TestServer) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from guardrail.decision import Capability, Detection, Evidence, EvidenceKind, RefusalStyle
 from guardrail.picture_planning import PicturePlanner, concepts_of
-from guardrail.pictures import PictureLeak, PictureRequest
+from guardrail.pictures import PictureLeak, PicturePlan, PictureRequest
 from guardrail.policy import PICTURE_LADDER, PICTURE_STRICTNESS, next_picture_rung, parts_of
 from guardrail.settings import PolicySettings
 from guardrail.treatments.image import PICTURE_TREATMENTS, picture_parameters_of
@@ -59,6 +59,25 @@ def test_after_leaks_the_ladder_is_gone_down_to_the_blank_picture_and_stays_ther
     assert seen == ["prototype+negative_prompt", "prototype+sld", "rewrite+negative_prompt", "blank"]
     assert plan is not None
     assert plan.is_blank
+
+
+@pytest.mark.parametrize(
+    ("before", "fresh", "wanted"),
+    [
+        ("prototype+sld", "auto", "rewrite+negative_prompt"),
+        ("rewrite+negative_prompt", "auto", "blank"),
+        ("prototype+sld", "negative_prompt", "rewrite+negative_prompt"),
+        ("prototype+negative_prompt", "blank", "blank"),
+        ("prototype", "prototype+sld", "prototype+sld"),
+        ("prototype", "refusal", "blank"),
+    ],
+)
+def test_an_entry_that_shows_under_a_plan_never_brings_a_milder_one(before: str, fresh: str, wanted: str) -> None:
+    both = PictureRequest(prompt="a blue star")
+    leaked = registered("star", treatment=fresh)
+    under = PicturePlan(treatment=before, entry_ids=("blue",))
+    leaks = [PictureLeak(entry=leaked, index=0, score=0.9)]
+    assert planner().stricter(under, both, [concept("blue")], leaks, IN_PROCESS).treatment == wanted
 
 
 def test_every_rung_is_known_and_every_ladder_ends() -> None:

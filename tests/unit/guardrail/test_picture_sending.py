@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from guardrail.decision import Caller
+from guardrail.errors import ApiError
 from guardrail.openai_wire import images
 from guardrail.picture_sending import (
     Album,
@@ -20,6 +21,7 @@ from guardrail.picture_sending import (
     item_of,
     one_of,
     passages,
+    refuse_unreadable,
     retold,
     retold_item,
     unpacked,
@@ -30,7 +32,8 @@ from tests.fakes.small_pictures import painted_file
 
 def ask_for(**fields: Any) -> PictureAsk:
     body = {"prompt": "a red star", **fields}
-    return PictureAsk(asked=images.parse(body), body=body, raw=orjson.dumps(body), caller=Caller(), request_id="req_1")
+    asked = images.parse(body, may_be_other=True)
+    return PictureAsk(asked=asked, body=body, raw=orjson.dumps(body), caller=Caller(), request_id="req_1")
 
 
 def test_without_a_plan_the_body_is_the_callers_own() -> None:
@@ -38,16 +41,50 @@ def test_without_a_plan_the_body_is_the_callers_own() -> None:
     assert body_under(ask, None) == ask.body
 
 
-def test_under_a_plan_only_fields_that_are_read_here_go_out() -> None:
-    plan = PicturePlan(treatment="rewrite", prompt="a red shape", negative_prompt="star")
-    sent = body_under(ask_for(prompt_2="a star", negative_prompt="blur", seed=3), plan)
-    assert sent == {"prompt": "a red shape", "negative_prompt": "blur, star", "seed": 3}
+UNDER = PicturePlan(treatment="rewrite", prompt="a red shape", negative_prompt="star")
 
 
-def test_texts_in_unknown_fields_are_read_behind_the_prompt() -> None:
+def test_under_a_plan_only_texts_that_are_read_here_go_out_and_the_plans_words_come_first() -> None:
+    sent = body_under(ask_for(prompt_2="a star", negative_prompt="blur", seed=3), UNDER)
+    assert sent == {"prompt": "a red shape", "negative_prompt": "star, blur", "seed": 3}
+
+
+def test_under_a_plan_settings_without_words_go_out_unless_they_undo_it() -> None:
+    settings = {"true_cfg_scale": 4.0, "layers": [1, 2], "tiled": True, "lora": {"scale": 1.0}, "steps_of": None}
+    sent = body_under(ask_for(**settings, loras=[{"path": "a", "scale": 1}]), UNDER)
+    assert {key: sent.get(key) for key in settings} == settings
+    assert "loras" not in sent
+    weak = {"true_cfg_scale": 1.0, "more": {"CFG": 1}}
+    assert set(body_under(ask_for(**weak), UNDER)) == {"prompt", "negative_prompt"}
+    assert set(body_under(ask_for(**weak), PicturePlan(treatment="rewrite", prompt="a red shape"))) == {"prompt", *weak}
+
+
+def test_a_servers_own_style_goes_out_unless_an_entry_was_met_in_it_or_it_is_prose() -> None:
+    ask = ask_for(style="realistic_image", size="16:9", quality="by night")
+    assert passages(ask)[1].path == ("quality",)
+    assert [one.text for one in passages(ask)[1:]] == ["by night", "realistic_image", "16:9"]
+    assert set(body_under(ask, UNDER)) == {"prompt", "negative_prompt", "style", "size"}
+    assert set(body_under(ask, UNDER, met_in={"style"})) == {"prompt", "negative_prompt", "size"}
+
+
+def test_texts_in_unknown_fields_and_the_names_of_values_are_read_behind_the_prompt() -> None:
     found = passages(ask_for(prompt_2="a cat", extra={"texts": ["a dog", 3]}, user="somebody"))
-    assert [one.text for one in found] == ["a red star", "a cat", "a dog"]
-    assert found[2].path == ("extra", "texts", 0)
+    assert [one.text for one in found] == ["a red star", "a cat", "texts", "a dog"]
+    assert found[3].path == ("extra", "texts", 0)
+
+
+@pytest.mark.parametrize("fields", [{"a": ["x"] * 64, "prompt_2": "star"}, {"a": "x" * 32_000, "prompt_2": "star"}])
+def test_more_texts_than_are_read_are_refused_and_never_cut(fields: dict[str, Any]) -> None:
+    with pytest.raises(ApiError) as caught:
+        refuse_unreadable(ask_for(**fields))
+    assert (caught.value.status, caught.value.param) == (400, "prompt_2")
+    fields.pop("prompt_2")
+    refuse_unreadable(ask_for(**fields))
+    assert len(passages(ask_for(**fields))) == 1 + len(fields["a"] if isinstance(fields["a"], list) else [1])
+
+
+def test_a_picture_that_is_handed_in_is_no_text() -> None:
+    refuse_unreadable(ask_for(image=f"data:image/png;base64,{'A' * 100_000}"))
 
 
 @pytest.mark.parametrize(

@@ -177,3 +177,21 @@ async def test_an_answer_without_pictures_is_a_502(raw: bytes) -> None:
 def test_the_prompt_is_the_only_text_that_asks_for_something() -> None:
     found = images.passages(images.parse(body(negative_prompt="a star")))
     assert [(one.path, one.text) for one in found] == [(("prompt",), "a red circle")]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"style": "realistic_image"}, {"quality": "ultra"}, {"size": "16:9"}, {"background": "sky"}]
+)
+def test_values_that_only_some_servers_know_are_let_through_where_somebody_behind_may(fields: dict[str, Any]) -> None:
+    asked = images.parse(body(**fields), may_be_other=True)
+    assert (asked.width, asked.height) == (None, None)
+    assert images.other_values(body(**fields)) == fields
+    with pytest.raises(ApiError):
+        images.parse(body(**fields))
+
+
+@pytest.mark.parametrize("fields", [{"style": "x" * 65}, {"style": 3}, {"size": ["1K"]}, {"output_format": "gif"}])
+def test_nobody_may_know_what_is_no_short_text_or_is_read_here(fields: dict[str, Any]) -> None:
+    with pytest.raises(ApiError):
+        images.parse(body(**fields), may_be_other=True)
+    assert images.other_values(body(size="64x64", style="vivid", quality="auto")) == {}

@@ -72,6 +72,8 @@ def test_the_content_decides_not_the_declared_type() -> None:
         (png_that_claims(12_000, 12_000), "more than 25000000 pixels"),
         (png_that_claims(60_000, 60_000), "more than 25000000 pixels"),
         (png_that_claims(20_000, 1), "16384 along a side"),
+        (encoded(Image.new("L", (1, 2_048))), "more than 32 times as long as the other"),
+        (png_that_claims(16_384, 1), "more than 32 times as long as the other"),
         (png_that_claims(0, 4), "damaged|not a PNG|no pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",

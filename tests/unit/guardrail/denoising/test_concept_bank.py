@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from guardrail.denoising import bank_cache
 from guardrail.denoising.aligned_states import counterparts, gathered
 from guardrail.denoising.bank_cache import bank_for
 from guardrail.denoising.concept_bank import ConceptBank, ConceptTexts, build_bank
+from guardrail.denoising.interruption import interrupted_by
 from guardrail.denoising.pipelines import Guidance, UnfitPipelineError, anatomy
-from guardrail.denoising.text_states import TextStates, encode
+from guardrail.denoising.subspaces import closed_form_map
+from guardrail.denoising.text_states import BATCH, TextStates, encode
 from tests.fakes.tiny_pipelines import NUMPY_2, tiny_pipeline
 
 pytestmark = pytest.mark.filterwarnings(NUMPY_2)
@@ -86,6 +89,53 @@ def test_a_bank_is_built_once_for_each_pipeline_and_text() -> None:
     assert bank_for(one, STRIPED) is bank_for(one, STRIPED)
     assert bank_for(one, STRIPED) is not bank_for(other, STRIPED)
     assert bank_for(one, STRIPED) is not bank_for(one, STRIPED, ridge=0.5)
+
+
+def test_banks_are_dropped_when_they_take_too_many_bytes_the_longest_unused_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipeline = tiny_pipeline("sd15")
+    texts = [ConceptTexts(pairs=STRIPED.pairs[number:], kept=STRIPED.kept) for number in range(3)]
+    first = bank_for(pipeline, texts[0])
+    held = sum(one.nbytes for part in first.parts for one in (part.map.left_DN, part.centre_D))
+    assert held < first.size_bytes < 10 * held
+    monkeypatch.setattr(bank_cache, "KEPT_BYTES", int(2.5 * first.size_bytes))
+    second = bank_for(pipeline, texts[1])
+    assert bank_for(pipeline, texts[0]) is first
+    bank_for(pipeline, texts[2])
+    assert bank_for(pipeline, texts[0]) is first
+    assert bank_for(pipeline, texts[1]) is not second
+
+
+def test_a_map_is_kept_in_the_smaller_of_its_two_forms_and_does_the_same() -> None:
+    given, wanted, kept = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+    whole = closed_form_map(given, wanted, kept, ridge=0.1)
+    assert whole.right_DN is None
+    few = closed_form_map(given[:2], wanted[:2], kept, ridge=0.1)
+    assert few.right_DN is not None
+    assert few.left_DN.shape == (8, 2)
+    samples = torch.cat([given, kept]).double()
+    gram = samples.T @ samples + 0.1 * samples.square().sum(dim=1).mean() * torch.eye(8, dtype=torch.double)
+    expected = (wanted - given).double().T @ torch.linalg.solve(gram, given.double().T).T
+    torch.testing.assert_close(whole.change(kept), (kept.double() @ expected.T).float(), atol=1e-5, rtol=1e-4)
+
+
+def test_work_is_given_up_between_two_batches_of_texts() -> None:
+    class GivenUp(Exception):
+        pass
+
+    asked = list[int]()
+
+    def stop() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise GivenUp
+
+    pipeline, texts = tiny_pipeline("sd15"), ["a red circle"] * (2 * BATCH)
+    with pytest.raises(GivenUp), interrupted_by(stop):
+        encode(pipeline, texts)
+    assert len(encode(pipeline, texts).tokens_NTD) == 2 * BATCH
+    assert len(asked) == 2
 
 
 def test_texts_that_are_cut_off_are_not_written_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

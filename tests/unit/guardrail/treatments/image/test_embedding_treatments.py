@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from guardrail.denoising import safe_tokens
 from guardrail.denoising.pipelines import UnfitPipelineError
 from guardrail.denoising.text_states import encode
 from guardrail.pictures import PicturePlan, PictureRequest
@@ -76,7 +78,83 @@ def test_names_give_way_to_a_neighbour_and_a_style_to_nothing() -> None:
     assert plan.prompt == "a dotted circle"
     assert plan.entry_ids == ("striped", "strypov")
     assert isinstance(plan.steering, PrototypeSteering)
-    assert all(one.is_named for one in plan.steering.concepts)
+    assert len(plan.steering.concepts) == 2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_was_met_by_its_meaning_alone_is_taken_out_whatever_the_states_say(family: str) -> None:
+    pipeline, given = tiny_pipeline(family), call("a picture with bands of two tones")
+    plan = PrototypeBank().plan(PictureRequest(prompt=given["prompt"]), [STRIPED])
+    assert plan.prompt is None
+    assert np.abs(steered(pipeline, plan, given) - drawn(pipeline, given)).max() > 1e-4
+
+
+def test_what_is_watched_for_may_stand_beside_what_was_met() -> None:
+    pipeline, given = tiny_pipeline("sd15"), call("a red square")
+    request = PictureRequest(prompt=given["prompt"])
+    met, watched = PrototypeBank().plan(request, [STRYPOV]), PrototypeBank(gate=0.9).plan(request, [STRIPED])
+    branch = SafeLatentDiffusion().plan(request, [STRYPOV])
+    assert branch is not None
+    for plans in ((met, watched), (watched, met), (watched, together([met, branch])), (branch, watched, met)):
+        both = together(plans).steering
+        assert both is not None
+        assert met.steering is not None
+        with met.steering.attached(pipeline, given) as alone, both.attached(pipeline, given) as arguments:
+            assert torch.equal(arguments["prompt_embeds"], alone["prompt_embeds"])
+
+
+def test_two_that_are_taken_out_are_both_taken_out() -> None:
+    pipeline, given = tiny_pipeline("sd15"), call("a red square")
+    request = PictureRequest(prompt=given["prompt"])
+    each = [PrototypeBank().plan(request, [one]) for one in (STRIPED, STRYPOV)]
+    whole, both = PrototypeBank().plan(request, [STRIPED, STRYPOV]).steering, together(each).steering
+    assert whole is not None
+    assert both == whole
+    with both.attached(pipeline, given) as arguments:
+        assert "prompt_embeds" in arguments
+
+
+def test_one_bank_serves_all_prompts_of_an_entry_and_is_there_once_it_is_prepared() -> None:
+    pipeline = tiny_pipeline("sd15")
+    many = concept("striped", neighbors=[f"dotted {number}" for number in range(20)])
+    plans = [PrototypeBank().plan(PictureRequest(prompt=f"a striped house {turn}"), [many]) for turn in range(12)]
+    assert len({plan.prompt for plan in plans}) > 5
+    steerings = [plan.steering for plan in plans if isinstance(plan.steering, PrototypeSteering)]
+    steerings[0].prepare(pipeline)
+    bank = steerings[0].concepts[0].bank(pipeline)
+    assert all(one.concepts[0].bank(pipeline) is bank for one in steerings)
+
+
+def test_a_long_prompt_costs_no_more_texts_than_the_encoder_reads_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, prompt = tiny_pipeline("sd15"), f"{'a red dog ' * 400}striped"
+    encoded = list[str]()
+
+    def counting(pipeline: Any, texts: Any, **more: Any) -> Any:
+        encoded.extend(texts)
+        return encode(pipeline, texts, **more)
+
+    monkeypatch.setattr(safe_tokens, "encode", counting)
+    with SafreeSteering(phrases=("striped",), how=Safree(alpha=-1.0)).attached(pipeline, call(prompt)) as arguments:
+        assert "prompt_embeds" in arguments
+    assert encoded[0] == "striped"
+    assert len(encoded) == 1 + 75
+    assert max(len(text.split()) for text in encoded) < 2 * 77
+
+
+def test_words_that_have_no_tokens_do_not_hide_those_that_are_read() -> None:
+    pipeline = tiny_pipeline("sd15")
+    states = encode(pipeline, ["a striped circle"])
+
+    class Deaf:
+        bos_token_id = 0
+
+        def __call__(self, words: list[str], **_more: Any) -> dict[str, list[list[int]]]:
+            return {"input_ids": [[] if word == "-" else [1] for word in words]}
+
+    segments = [replace(states.segments[0], tokenizer=Deaf())]
+    found = safe_tokens.words_of(f"{'- ' * 500}striped circle {'dog ' * 500}", segments)
+    assert [found.listed[place] for place in found.read[:2]] == ["striped", "circle"]
+    assert len(found.read) == 75
 
 
 def test_selected_positions_are_those_of_the_trigger_and_all_positions_are_all() -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import time
+from dataclasses import replace
+
 import pytest
 
+from guardrail.treatments.image import anchors
 from guardrail.treatments.image.anchors import anchor_of, answered, texts_of
+from guardrail.treatments.image.wording import MOST_MENDED
 from tests.fakes.concepts import concept
 
 KINDS = {"blue": "object", "star": "object", "Van Gogh": "style", "Ann Author": "person"}
@@ -68,6 +74,52 @@ def test_no_neighbour_is_made_to_stand_for_a_person_or_an_artist(kind: str) -> N
     assert anchor_of(concept("Ann Author", kind, neighbors=["Bob Writer"])) is None
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        f"strypov{' ' * 30_000}x",
+        f"strypov{',' * 30_000}x",
+        f"strypov{' and' * 7_500} x",
+        "strypov, " * 3_400,
+        "strypov and a " * 2_200,
+        f"{'strypov by in the style of ' * 30}{' a' * 15_000}",
+    ],
+    ids=["spaces", "commas", "ands", "list of names", "names with words between", "mended and long"],
+)
+def test_no_prompt_of_any_length_takes_long(prompt: str) -> None:
+    begun = time.perf_counter()
+    left = answered(prompt, [concept("strypov", "style")], {})
+    assert time.perf_counter() - begun < 1.5
+    assert "strypov" not in left
+
+
+def test_more_names_than_anybody_writes_give_way_without_clean_grammar() -> None:
+    names = "a star, " * (MOST_MENDED + 1)
+    assert answered(f"{names}a dog", [concept("star")], {"star": "moon"}).count("a moon,") == MOST_MENDED + 1
+    cut = answered(f"{names}a dog", [concept("star")], {})
+    assert cut.endswith("a dog")
+    assert "star" not in cut
+
+
+def test_a_neighbour_that_is_asked_to_be_forgotten_too_gives_way_to_the_next_one_only_there() -> None:
+    blue = concept("blue", neighbors=["red", "green", "yellow"])
+    usual = anchor_of(blue)
+    assert usual is not None
+    assert anchor_of(blue, [concept("another")]) == usual
+    assert anchor_of(blue, [concept(usual)]) not in (usual, None)
+
+
+def test_teaching_texts_are_remembered_as_long_as_the_entry_is_there_and_no_longer() -> None:
+    before, blue = len(anchors._known), concept("blue", neighbors=["red"])
+    assert texts_of(blue, "red") is texts_of(replace(blue, met=((0, 4),)), "red")
+    assert texts_of(blue, None) != texts_of(blue, "red")
+    assert texts_of(replace(blue, phrases=("azure",)), "red") != texts_of(blue, "red")
+    assert len(anchors._known) == before + 1
+    del blue
+    gc.collect()
+    assert len(anchors._known) <= before
+
+
 def test_teaching_texts_come_in_pairs_that_differ_and_hold_the_exemplars() -> None:
     blue = concept(
         "blue", aliases=["azure"], neighbors=["red"], exemplars=["a blue whale", "the open sea"], met=((0, 4),)
@@ -78,3 +130,9 @@ def test_teaching_texts_come_in_pairs_that_differ_and_hold_the_exemplars() -> No
     assert "a red circle" in texts.kept
     assert "" in texts.kept
     assert not any("open sea" in one for one, _ in texts.pairs)
+
+
+def test_what_names_it_is_no_ordinary_prompt_that_must_stay() -> None:
+    red = concept("red")
+    assert any("red" in text for text in texts_of(concept("blue"), None).kept)
+    assert not any("red" in text.split() for text in texts_of(red, None).kept)

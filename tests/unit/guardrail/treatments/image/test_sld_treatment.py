@@ -11,6 +11,8 @@ import torch
 
 from guardrail.denoising.pipelines import UnfitPipelineError
 from guardrail.pictures import PictureRequest
+from guardrail.treatments.image.negative_prompt import NegativePrompt
+from guardrail.treatments.image.protocol import PictureTreatment
 from guardrail.treatments.image.sld import CONFIGS, SafeLatentDiffusion, SafetyBranches, SafetyMomentum
 from tests.fakes.concepts import concept
 from tests.fakes.tiny_pipelines import NUMPY_2, tiny_pipeline
@@ -118,10 +120,13 @@ def test_where_nothing_can_be_led_away_from_it_says_so_and_draws_nothing(family:
     assert "violence" not in str(told.value)
 
 
-def test_a_caller_cannot_get_round_it_by_asking_for_no_guidance() -> None:
-    treatment, concepts = SafeLatentDiffusion(), [concept("violence")]
-    assert treatment.plan(PictureRequest(prompt="violence", guidance_scale=1.0), concepts) is None
-    assert treatment.plan(PictureRequest(prompt="violence"), concepts) is not None
+@pytest.mark.parametrize("treatment", [SafeLatentDiffusion(), NegativePrompt()])
+def test_a_caller_cannot_get_round_it_by_asking_for_next_to_no_guidance(treatment: PictureTreatment) -> None:
+    concepts = [concept("violence")]
+    for scale in (0.0, 1.0, 1.01, 2.9):
+        assert treatment.plan(PictureRequest(prompt="violence", guidance_scale=scale), concepts) is None
+    for request in (PictureRequest(prompt="violence"), PictureRequest(prompt="violence", guidance_scale=3.0)):
+        assert treatment.plan(request, concepts) is not None
 
 
 def test_several_concepts_are_one_text_or_a_branch_each() -> None:

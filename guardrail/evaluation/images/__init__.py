@@ -1,0 +1,1 @@
+"""Judges how well a running proxy forgets in pictures: `run` read first."""
