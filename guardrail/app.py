@@ -14,7 +14,7 @@ from typing import Any
 
 from guardrail.api.data_plane import DataPlane
 from guardrail.api.endpoint import Services
-from guardrail.app_pictures import known_picture_treatments, picture_flow, picture_warming
+from guardrail.app_pictures import known_picture_treatments, picture_flow, picture_inputs, picture_warming
 from guardrail.auth import Authenticator
 from guardrail.backends import create
 from guardrail.backends.protocol import Backend
@@ -96,6 +96,7 @@ class Proxy:
             router=self.router,
             planner=Planner(policy=settings.policy, naming_key=self.registry.naming_key, corrupt_of=self._corrupt_of),
             journal=journal,
+            picture_inputs=picture_inputs(settings, self.pictures),
         )
         self.authenticator = Authenticator(self.registry, required=settings.auth.required)
         self.picture_flow = picture_flow(

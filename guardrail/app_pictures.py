@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from guardrail.backends.protocol import Backend
 from guardrail.backends.router import Router
+from guardrail.detectors.pictures import PictureInputs
 from guardrail.flow import Flow
 from guardrail.inspectors.image_concept import ImageConcept
 from guardrail.journal import Journal
@@ -48,6 +49,17 @@ def picture_flow(
         inspector=inspector,
         backends={backend.name: backend for backend in settings.backends},
         watch=Watch(entry_ids=entry_ids, gate=policy.picture_gate) if policy.picture_gate is not None else None,
+    )
+
+
+def picture_inputs(settings: Settings, book: PictureBook) -> PictureInputs:
+    """What looks at pictures that callers hand in."""
+    policy = settings.policy
+    return PictureInputs(
+        search=book.search,
+        is_on=lambda: book.is_on,
+        by_address=policy.pictures_by_address,
+        timeout_s=policy.detector_timeout_s,
     )
 
 

@@ -77,8 +77,12 @@ class EvidenceKind(StrEnum):
     MEANING = "meaning"  # semantic nearness to an exemplar, question, description or document
     FOCUS = "focus"  # carried over from an earlier turn that the current one continues
     TOLD_IN_STEPS = "told_in_steps"  # put together from several turns or texts
-    PICTURE = "picture"  # a drawn picture shows it
+    PICTURE = "picture"  # a picture shows it, drawn or handed in
     CLAIM = "claim"  # a statement of an answer that tells of it, judged together with the question
+
+
+NO_PASSAGE = -1
+"""Stands for the passage of what was met in no text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +90,8 @@ class Evidence:
     """Why an entry matched: which detector, what, how strongly, and where (span in the `passage`-th passage).
 
     `supplied`: the caller hands the content in himself (a tool result, a pasted page), he does not ask for it.
-    `is_match` is False where the text is near the entry, but not near enough to act on by the request alone.
+    `part`: where a picture sits in the body; it stands in no passage. `is_match` is False where the text is near the entry,
+    but not near enough to act on by the request alone.
     """
 
     detector: str
@@ -97,6 +102,7 @@ class Evidence:
     end: int
     supplied: bool = False
     is_match: bool = True
+    part: JsonPath = ()
 
     @property
     def is_name(self) -> bool:
@@ -233,7 +239,8 @@ class Edit(NamedTuple):
 class TreatmentPlan:
     """before: edits to the request; during: sampling fields; after: the repair rule.
 
-    `instruction` is put after the stable system text. `replacements` maps a text's path to its new text.
+    `instruction` is put after the stable system text. `replacements` maps a text's path to its new text. `without_pictures`
+    are paths of parts whose pictures are taken out.
     `answer` (when set) is the whole answer: the backend is not asked. `refusal` marks it as an open refusal.
     `answer_prefix` stands before the backend's answer. `expects_ignorance`: the request asks for nothing else, so an
     answer that does not own to not knowing is a leak. `matched_passages` are indexes of passages that were met.
@@ -246,6 +253,7 @@ class TreatmentPlan:
     treatment: str
     instruction: str | None = None
     replacements: Mapping[JsonPath, str] = field(default_factory=dict)
+    without_pictures: tuple[JsonPath, ...] = ()
     during: Mapping[str, Any] = field(default_factory=dict)
     answer: str | None = None
     refusal: RefusalStyle | None = None

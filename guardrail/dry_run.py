@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guardrail.backends.router import Route
-from guardrail.decision import Action, Caller, Capability, Detection, Evidence, OnLeak, Passage
+from guardrail.decision import NO_PASSAGE, Action, Caller, Capability, Detection, Evidence, OnLeak, Passage
 from guardrail.errors import ApiError
 from guardrail.flow import Flow
 from guardrail.inspection import is_single
 from guardrail.journal import suspects_of
 from guardrail.openai_wire import WIRE_FORMATS, images
+from guardrail.openai_wire.picture_inputs import pictures_in
 from guardrail.openai_wire.protocol import Body
 from guardrail.picture_drawing import MOST_ROUNDS, Standing
 from guardrail.picture_flow import PictureFlow
@@ -40,21 +41,38 @@ async def explain_match(
     pictures."""
     if picture_flow is not None and await _asks_for_pictures(picture_flow, body):
         return await _explain_picture(picture_flow, body, caller)
+    body = _as_chat(body, picture_flow)
     path = next((path for field, path in _BY_FIELD.items() if field in body), None)
     if path is None:
-        raise ApiError("Send a request body with 'messages', 'prompt' or 'input'.", param="messages")
+        raise ApiError("Send a request body with 'messages', 'prompt' or 'input', or an 'image'.", param="messages")
     tenant, model = body.get("tenant", caller.tenant), body.get("model")
     asker = Caller(tenant=str(tenant), key_id=caller.key_id, is_admin=caller.is_admin)
     wire = WIRE_FORMATS[path]()
     passages = wire.passages(body)
     wire.refuse_unscannable(body)
-    decided = await flow.judge(passages, asker, model if isinstance(model, str) else None)
+    decided = await flow.judge(passages, asker, model if isinstance(model, str) else None, pictures=pictures_in(body))
     told = _told(decided, passages, flow.policy)
     try:
         foreseen = await flow.foresee(decided, model if isinstance(model, str) else None)
     except ApiError as error:
         return {**told, "plan": None, "plan_error": error.message}
     return {**told, "plan": {"backend": foreseen.backend, **_planned(decided, foreseen.rungs, single=is_single(body))}}
+
+
+def _as_chat(body: Body, picture_flow: PictureFlow | None) -> Body:
+    """A picture alone (`image`: a data URL) as a chat that hands it in. Raises `ApiError` (400)."""
+    url = body.get("image")
+    if url is None or not _BY_FIELD.keys().isdisjoint(body):
+        return body
+    if not isinstance(url, str) or not url.lower().startswith("data:"):
+        raise ApiError("Field 'image' must be a data URL such as data:image/png;base64,...", param="image")
+    if picture_flow is None or not picture_flow.looks:
+        raise ApiError(
+            "This deployment looks at no pictures; set retrieval.picture_embedder or retrieval.picture_classifiers.",
+            param="image",
+        )
+    rest = {key: value for key, value in body.items() if key != "image"}
+    return {**rest, "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]}
 
 
 async def _asks_for_pictures(picture_flow: PictureFlow, body: Body) -> bool:
@@ -190,11 +208,12 @@ def _own(detection: Detection, policy: PolicySettings) -> dict[str, str]:
 
 
 def _evidence(item: Evidence, passages: list[Passage]) -> dict[str, Any]:
+    told = {"detector": item.detector, "kind": item.kind.value, "score": round(item.score, 4)}
+    if item.passage == NO_PASSAGE:
+        return {**told, "path": ".".join(map(str, item.part)), "supplied": item.supplied}
     passage = passages[item.passage]
     return {
-        "detector": item.detector,
-        "kind": item.kind.value,
-        "score": round(item.score, 4),
+        **told,
         "path": ".".join(map(str, passage.path)),
         "role": passage.role.value,
         "start": item.start,

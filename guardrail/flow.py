@@ -26,13 +26,15 @@ from guardrail.decision import (
     TreatedRequest,
     TreatmentPlan,
 )
-from guardrail.detectors.cascade import Cascade, DetectorFailure
+from guardrail.detectors.cascade import Cascade, DetectorFailure, merged
+from guardrail.detectors.pictures import PictureInputs
 from guardrail.errors import overloaded
 from guardrail.forward import Request, Sent, answered_headers, explained, send_counted, send_untouched
 from guardrail.inspection import Inspection
 from guardrail.inspectors.jury import Court
 from guardrail.journal import Journal, Subject, explanation
 from guardrail.openai_wire import WIRE_FORMATS
+from guardrail.openai_wire.picture_inputs import PictureInput, pictures_in
 from guardrail.openai_wire.picture_parts import asks_for_pictures, pictures_elsewhere
 from guardrail.openai_wire.protocol import Body, WireFormat, channel_key
 from guardrail.planning import Decided, Foreseen, Planner, may_begin_anew
@@ -72,6 +74,7 @@ class Flow:
         router: Router,
         journal: Journal,
         planner: Planner,
+        picture_inputs: PictureInputs | None = None,
     ) -> None:
         self._settings = settings
         self._follower = follower
@@ -80,6 +83,7 @@ class Flow:
         self._router = router
         self._journal = journal
         self._planner = planner
+        self._picture_inputs = picture_inputs
         self._pictured: tuple[int, list[RegisteredEntry]] = (-1, [])  # as of a change of the registry
         self._court = Court(
             ask=searcher.told,
@@ -114,7 +118,8 @@ class Flow:
 
     async def decide(self, request: Request, route: Route) -> Decided:
         """Detect and decide for a request, and write it down."""
-        decided = await self.judge(request.wire.passages(request.body), request.caller, route.model)
+        passages, pictures = request.wire.passages(request.body), pictures_in(request.body)
+        decided = await self.judge(passages, request.caller, route.model, pictures=pictures)
         self.record(decided, request.caller, request.request_id, endpoint=request.wire.name, model=route.model)
         return decided
 
@@ -127,14 +132,25 @@ class Flow:
         )
 
     async def judge(
-        self, passages: Sequence[Passage], caller: Caller, model: str | None, *, modality: Modality = "text"
+        self,
+        passages: Sequence[Passage],
+        caller: Caller,
+        model: str | None,
+        *,
+        modality: Modality = "text",
+        pictures: Sequence[PictureInput] = (),
     ) -> Decided:
-        """Detect and decide for texts that ask for text, or for pictures; also the dry run's way. A failing detector is the
-        policy's matter."""
+        """Detect and decide for texts that ask for text, or for pictures, and for `pictures` that come with them; also the
+        dry run's way. A failing detector is the policy's matter. Raises `ApiError` (400) for pictures that nobody can look
+        at."""
         started = time.perf_counter()
         admits = self.admits(caller, model, modality)
         try:
-            decision = decide(await self._cascade.detect(passages, admits), self._settings.policy)
+            found = await self._cascade.detect(passages, admits)
+            if pictures and self._picture_inputs is not None:
+                strict = self._follower.acts(tenant=caller.tenant, model=model)
+                found = merged(found, await self._picture_inputs.find(pictures, admits, strict=strict))
+            decision = decide(found, self._settings.policy)
         except DetectorFailure as failure:
             decision = on_failure(self._settings.policy, detector=failure.detector)
             self._journal.detector_failed(failure.detector, self._settings.policy.detector_failure)

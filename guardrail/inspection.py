@@ -72,6 +72,7 @@ class Inspection:
             rewrite_event=self._rewriter(plan, share, prompt_tokens),
             jury=jury,
             swaps=plan.swaps,
+            prompt_tokens=prompt_tokens,
             kept=self._words() if plan.swaps else frozenset(),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import orjson
 
 from guardrail.decision import RefusalStyle, TreatmentPlan
 from guardrail.errors import ApiError
-from guardrail.openai_wire.protocol import Body, Reply, WireFormat
+from guardrail.openai_wire.protocol import Body, Reply, WireFormat, fresh_id
 from guardrail.openai_wire.sse import DONE, write_event
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -38,7 +37,7 @@ def speak(wire: WireFormat, body: Body, plan: TreatmentPlan) -> Outgoing:
     if plan.refusal is RefusalStyle.ERROR:
         raise ApiError(text, status=400, code="content_policy_violation", should_retry=False)
     reply = Reply(text=text, refusal=plan.refusal is RefusalStyle.MESSAGE)
-    answer_id, created = secrets.token_hex(12), int(time.time())
+    answer_id, created = fresh_id(), int(time.time())
     if body.get("stream") is not True:
         return Outgoing(body=orjson.dumps(wire.reply(body, reply, answer_id=answer_id, created=created)))
     events = wire.reply_events(body, reply, answer_id=answer_id, created=created)

@@ -170,6 +170,10 @@ class PolicySettings(_Section):
     """What happens to chats and responses that ask for pictures or are answered with some, while an entry that covers
     pictures is in force for anybody: what holds for pictures is only carried out at `/v1/images/generations`."""
 
+    pictures_by_address: Literal["pass", "refuse"] = "pass"
+    """What happens to pictures that a chat or a response brings by address or by id, where a picture embedder or classifier
+    is there: only those given as data URLs are looked at."""
+
     detector_failure: Literal["fail_closed", "fail_open"] = "fail_closed"
     """What happens when a detector fails or exceeds its timeout."""
 

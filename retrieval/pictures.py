@@ -1,12 +1,13 @@
-"""Which entries does a picture show? The picture side of the searcher: entries' reference pictures, ready to be met.
+"""Which entries does a picture show? The picture side of the searcher: by their reference pictures, and by labels.
 
     registry's records -> take (on the event loop) -> embedded in this book's own thread -> in force at the next search
     pictures -> search -> entries with a score; .5 is an entry's own threshold
 
 A record that was taken is in force for every search that begins later, as a search first waits for what is not embedded
 yet. What cannot be embedded makes searches fail rather than pass. Entries without pictures are met by their words where
-the embedder reads texts. It does not know scopes, states or the clock: whether an entry takes part is for the caller to
-say. Nothing of an entry is written anywhere; what is revoked is gone from memory. Scores lie in 0..1.
+the embedder reads texts, and all by the labels of classifiers (`picture_labels.py`). It does not know scopes, states or
+the clock: whether an entry takes part is for the caller to say. Nothing of an entry is written anywhere; what is revoked is
+gone from memory. Scores lie in 0..1.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from retrieval.entry import EntryKind, ForgetEntry, RegisteredEntry
 from retrieval.errors import EmbedderUnavailable
+from retrieval.picture_classifiers import load_picture_classifiers
 from retrieval.picture_embedders import load_picture_embedder
 from retrieval.picture_files import PictureRefused, content_of, open_picture
+from retrieval.picture_labels import LINE, PictureLabels
 from retrieval.settings import RetrievalSettings
 
 if TYPE_CHECKING:
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 
 _log = logging.getLogger("expunge")
-
-LINE: Final = 0.5
-"""Score at an entry's own threshold."""
 
 BACKGROUND_FOLDER: Final = "background"
 _BACKGROUND_TYPES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
@@ -74,6 +74,7 @@ class PictureBook:
         self._settings = settings
         self._embedder = embedder
         self._concepts: PictureConcepts | None = None
+        self._labels: PictureLabels | None = None
         self._rows: dict[str, dict[bytes, Vectors]] = {}  # entry -> hash of a picture -> its row
         self._pending: dict[str, RegisteredEntry] = {}
         self._settling = asyncio.Lock()
@@ -81,7 +82,7 @@ class PictureBook:
         self.unreadable = 0
 
     async def start(self) -> None:
-        """Load the embedder and the background; raises `EmbedderUnavailable`. With `none` nothing is loaded."""
+        """Load embedder, background and classifiers; raises `EmbedderUnavailable`. Nothing is loaded that is not named."""
         await self._run(self._load)
 
     async def aclose(self) -> None:
@@ -91,7 +92,7 @@ class PictureBook:
     @property
     def is_on(self) -> bool:
         """True if pictures are looked at at all."""
-        return self._concepts is not None
+        return self._concepts is not None or self._labels is not None
 
     @property
     def vectors(self) -> int:
@@ -101,7 +102,8 @@ class PictureBook:
     @property
     def entry_ids(self) -> frozenset[str]:
         """Entries that can be met in a picture."""
-        return self._concepts.entry_ids if self._concepts is not None else frozenset()
+        parts = (self._concepts, self._labels)
+        return frozenset().union(*(one.entry_ids for one in parts if one is not None))
 
     def take(self, records: Sequence[RegisteredEntry]) -> None:
         """Take over changed records; every search that begins later knows them. Quick: nothing is embedded here."""
@@ -130,14 +132,14 @@ class PictureBook:
             _log.error("reference pictures could not be embedded: %s", type(error).__name__)
 
     async def search(self, pictures: Sequence[bytes]) -> list[list[PictureHit]]:
-        """For each encoded picture the entries that it may show, best first; nothing without an embedder.
+        """For each encoded picture the entries that it may show, best first; nothing where there is nothing to look with.
 
-        Raises `PictureRefused` for a picture that cannot be opened, and what the embedder raises.
+        Raises `PictureRefused` for a picture that cannot be opened, and what embedder and classifiers raise.
         """
-        if self._concepts is None:
+        if not self.is_on:
             return [[] for _ in pictures]
         await self.settle()
-        if not self._concepts.entry_ids:
+        if not self.entry_ids:
             return [[] for _ in pictures]
         return await self._run(lambda: self._look(pictures))
 
@@ -145,6 +147,13 @@ class PictureBook:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _load(self) -> None:
+        named = self._settings.picture_classifiers
+        classifiers = load_picture_classifiers(named)
+        self._load_embedder()
+        if classifiers:
+            self._labels = PictureLabels(list(zip(named, classifiers, strict=True)))
+
+    def _load_embedder(self) -> None:
         embedder = self._embedder or load_picture_embedder(self._settings)
         if embedder is None:
             return
@@ -178,8 +187,14 @@ class PictureBook:
 
     def _absorb(self, records: Mapping[str, RegisteredEntry]) -> None:
         """Embed and fit; nothing is changed if the embedder fails."""
-        concepts = self._known()
         gone = [record.id for record in records.values() if not _is_looked_for(record)]
+        if self._concepts is not None:
+            self._fit(self._concepts, records, gone)
+        if self._labels is not None:
+            self._labels.remove(gone)
+            self._labels.put(record for record in records.values() if _is_looked_for(record))
+
+    def _fit(self, concepts: PictureConcepts, records: Mapping[str, RegisteredEntry], gone: Sequence[str]) -> None:
         known: dict[str, dict[bytes, Vectors]] = {}
         made: dict[str, Vectors | Words] = {}
         for record in records.values():
@@ -231,8 +246,12 @@ class PictureBook:
         return Words(own_WD=reader.embed_texts(own), plain_PD=reader.embed_texts(plain))
 
     def _look(self, pictures: Sequence[bytes]) -> list[list[PictureHit]]:
-        rows = self._model().embed([open_picture(content) for content in pictures])
-        found = self._known().search(rows)
+        opened = [open_picture(content) for content in pictures]
+        found: list[dict[str, float]] = [{} for _ in opened]
+        if self._concepts is not None and self._concepts.entry_ids:
+            _add(found, self._concepts.search(self._model().embed(opened)))
+        if self._labels is not None:
+            _add(found, self._labels.search(opened))
         return [
             sorted(
                 (PictureHit(entry_id=entry_id, score=score) for entry_id, score in scores.items()),
@@ -246,10 +265,12 @@ class PictureBook:
             raise EmbedderUnavailable("No picture embedder is loaded; set picture_embedder and start the book first.")
         return self._embedder
 
-    def _known(self) -> PictureConcepts:
-        if self._concepts is None:
-            raise EmbedderUnavailable("No picture embedder is loaded; set picture_embedder and start the book first.")
-        return self._concepts
+
+def _add(found: Sequence[dict[str, float]], more: Sequence[Mapping[str, float]]) -> None:
+    """Put the higher score of an entry into `found`, picture by picture."""
+    for scores, others in zip(found, more, strict=True):
+        for entry_id, score in others.items():
+            scores[entry_id] = max(score, scores.get(entry_id, 0.0))
 
 
 def _is_looked_for(record: RegisteredEntry) -> bool:

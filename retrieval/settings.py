@@ -4,15 +4,54 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 def default_cache_dir() -> Path:
     """`$EXPUNGE_CACHE`, or `~/.cache/expunge`."""
     named = os.environ.get("EXPUNGE_CACHE")
     return Path(named) if named else Path.home() / ".cache" / "expunge"
+
+
+class PictureClassifierSettings(BaseModel):
+    """A classifier that labels pictures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["nudenet", "onnx"]
+    """`nudenet` (the package of that name, which is installed apart), or `onnx`: any image classifier as an ONNX file that
+    takes [N, 3, H, W] and gives [N, L] logits."""
+
+    model: Path | None = None
+    """The ONNX file; `nudenet` has one of its own."""
+
+    names: tuple[str, ...] = ()
+    """`onnx`: its L labels, in order."""
+
+    labels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Label -> the entries that it means, by names or aliases; one that is not listed means entries that are called so."""
+
+    threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """Probability from which on a picture shows what a label means."""
+
+    exclusive: bool = False
+    """`onnx`: just one label is right (softmax); else each is by itself (sigmoid)."""
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """`onnx`: of red, green and blue, subtracted from pixels in 0..1; the default is ImageNet's."""
+
+    deviation: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """`onnx`: what they are divided by then."""
+
+    @model_validator(mode="after")
+    def _has_its_model(self) -> Self:
+        if self.kind == "onnx" and (self.model is None or not self.names):
+            raise ValueError("kind 'onnx' needs 'model' (the file) and 'names' (its labels, in order)")
+        if any(part <= 0 for part in self.deviation):
+            raise ValueError("'deviation' must be above 0")
+        return self
 
 
 class RetrievalSettings(BaseModel):
@@ -86,6 +125,10 @@ class RetrievalSettings(BaseModel):
     """Folder of ordinary pictures (png, jpeg, webp, gif) against which entries' thresholds are set; a hundred and more make
     them better. Without it the folder `background` beside the embedder's model is taken, if it is there, and else only the
     pictures of other entries."""
+
+    picture_classifiers: tuple[PictureClassifierSettings, ...] = ()
+    """What labels pictures besides: a picture with a label shows the entries that it means, with or without reference
+    pictures."""
 
     picture_threshold: float | None = Field(default=None, gt=-1.0, lt=1.0)
     """Cosine from which on a picture shows an entry that has too few reference pictures, or too few others beside it, for a

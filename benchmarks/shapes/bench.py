@@ -44,6 +44,7 @@ ROWS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sld-max": {"method": "sld", "config": "max"},
     "safree": {"method": "safree"},
     "prototype": {"method": "prototype"},
+    "closed_form": {"method": "closed_form"},
     "refusal": {"method": "refusal"},
 }
 """Beside the untreated model; `refusal` is the control: it erases all and draws nothing."""

@@ -14,7 +14,7 @@ import orjson
 
 from guardrail.commands.admin_client import entry_path
 from guardrail.commands.connected import client_of, connected
-from guardrail.commands.entry_file import complete
+from guardrail.commands.entry_file import as_data_url, complete
 from guardrail.commands.forget_import import import_file
 from guardrail.commands.forget_match import show_match
 from guardrail.commands.forget_memory import memory
@@ -22,6 +22,7 @@ from guardrail.commands.forget_strength import strength
 from guardrail.commands.options import BadInput, CommandFailed, print_json, print_table
 from guardrail.commands.shadow_report import shadow_report
 from retrieval.entry import EntryKind, EntryState
+from retrieval.errors import InvalidEntry
 
 _URL = "/v1/forget/entries"
 
@@ -194,6 +195,14 @@ def revise(
         _print_entry(shown, "revised")
 
 
+def _picture(path: str) -> str:
+    try:
+        return as_data_url(path, Path())
+    except InvalidEntry as error:
+        why = str(error).removeprefix("Field 'images': ")
+        raise BadInput(f"--image: {why}") from None
+
+
 def _value(text: str) -> Any:
     """JSON where it is JSON, the text itself otherwise."""
     try:
@@ -219,17 +228,28 @@ def revoke(*, entry_ids: tuple[str, ...], as_json: bool, **given: Any) -> None:
 @command.command("match")
 @click.argument("text", required=False)
 @click.option("--file", "file", help="A JSON file with a whole request body; - for standard input.")
+@click.option("--image", "image", help="A picture that is handed in (png, jpeg, webp, gif).")
 @click.option("--model", help="Ask for this model.")
 @click.option("--tenant", help="Ask on behalf of this tenant.")
 @connected
 def match(
-    *, text: str | None, file: str | None, model: str | None, tenant: str | None, as_json: bool, **given: Any
+    *,
+    text: str | None,
+    file: str | None,
+    image: str | None,
+    model: str | None,
+    tenant: str | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Dry run: what would be decided and done for TEXT (a user's message), and why. No model is asked."""
-    if (text is None) == (file is None):
-        raise BadInput("Give either a TEXT or --file.")
+    if sum(one is not None for one in (text, file, image)) != 1:
+        raise BadInput("Give one of a TEXT, --file and --image.")
     body: dict[str, Any]
-    body = {"messages": [{"role": "user", "content": text}]} if file is None else _read_object(file)
+    if image is not None:
+        body = {"image": _picture(image)}
+    else:
+        body = {"messages": [{"role": "user", "content": text}]} if file is None else _read_object(file)
     if model:
         body["model"] = model
     with client_of(given) as client:

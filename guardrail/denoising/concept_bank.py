@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from guardrail.denoising.aligned_states import counterparts, gathered, pads
+from guardrail.denoising.aligned_states import pads
+from guardrail.denoising.concept_samples import ConceptTexts, distinct, pooled, samples, states_of
 from guardrail.denoising.interruption import look_up
 from guardrail.denoising.subspaces import LowRankMap, apart_from, closed_form_map, orthonormal, projected
 from guardrail.denoising.text_states import TextStates, encode
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
 How = Literal["map", "project"]
 _LEAST_GAP = 0.1
 """A group whose cosines lie nearer to each other than this tells nothing, and is not asked."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConceptTexts:
-    """`pairs`: a text with the concept, and the same without it; `kept`: texts that must stay as they are."""
-
-    pairs: tuple[tuple[str, str], ...]
-    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +125,7 @@ class ConceptBank:
 
 def build_bank(pipeline: Any, texts: ConceptTexts, *, rank: int = 4, ridge: float = 1e-4) -> ConceptBank:
     """The bank of one concept; costs one pass of the text encoders over its texts."""
-    count = len(texts.pairs)
-    listed = [*(one for one, _ in texts.pairs), *(other for _, other in texts.pairs), *texts.kept]
-    states = encode(pipeline, listed)
+    count, states = len(texts.pairs), encode(pipeline, texts.listed)
     segments: list[int | None] = [*range(len(states.segments))]
     if states.pooled_NP is not None:
         segments.append(None)
@@ -148,38 +139,16 @@ def build_bank(pipeline: Any, texts: ConceptTexts, *, rank: int = 4, ridge: floa
 def _part(states: TextStates, segment: int | None, count: int, *, rank: int, ridge: float) -> Part:
     import torch
 
-    given_ND, wanted_ND, same_MD = _samples(states, segment, count)
-    others = range(count, len(states.tokens_NTD))
-    kept_MD = torch.cat([same_MD, wanted_ND, *(_all(states, segment, index) for index in others[count:])])
-    moved = (given_ND - wanted_ND).norm(dim=1) > 1e-6
-    fitted = closed_form_map(given_ND[moved], wanted_ND[moved], _distinct(kept_MD), ridge=ridge)
-    centre_D = wanted_ND.mean(dim=0)
-    subspace_KD = orthonormal((given_ND - wanted_ND)[moved], rank=rank) if bool(moved.any()) else given_ND[:0].double()
-    neighbours = [_all(states, segment, index) for index in others[count:]]
+    one = samples(states, segment, count)
+    centre_D, moved_ND = one.wanted_ND.mean(dim=0), one.moved.given_ND - one.moved.wanted_ND
+    fitted = closed_form_map(one.moved.given_ND, one.moved.wanted_ND, distinct(one.kept_MD), ridge=ridge)
+    subspace_KD = orthonormal(moved_ND, rank=rank) if len(moved_ND) else moved_ND.double()
+    neighbours = [states_of(states, segment, index) for index in range(2 * count, len(states.tokens_NTD))]
     if neighbours and len(subspace_KD):
         subspace_KD = apart_from(subspace_KD, orthonormal(torch.cat(neighbours) - centre_D, rank=2 * rank))
     known = {name: _prototype(states, segment, count, name) for name in _groups(states, segment, 0)}
     prototypes = {name: one for name, one in known.items() if one is not None}
     return Part(segment=segment, map=fitted, subspace_KD=subspace_KD, centre_D=centre_D, prototypes=prototypes)
-
-
-def _samples(states: TextStates, segment: int | None, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """States with the concept, what answers each, and those that are the same in both."""
-    import torch
-
-    if segment is None:
-        pooled_NP = _pooled(states)
-        return pooled_NP[:count], pooled_NP[count : 2 * count], pooled_NP[:0]
-    part, ids = states.segments[segment], states.ids[segment]
-    given, wanted, same = list[torch.Tensor](), list[torch.Tensor](), list[torch.Tensor]()
-    for index in range(count):
-        pair = counterparts(ids[index], ids[count + index], part.length)
-        one_TD = states.tokens_NTD[index, part.positions].float()
-        other_TD = states.tokens_NTD[count + index, part.positions].float()
-        given.append(one_TD[list(pair.given)])
-        wanted.append(gathered(other_TD, pair.wanted))
-        same.append(other_TD[list(pair.same)])
-    return torch.cat(given), torch.cat(wanted), torch.cat(same)
 
 
 def _prototype(states: TextStates, segment: int | None, count: int, group: str) -> Prototype | None:
@@ -206,32 +175,9 @@ def _prototype(states: TextStates, segment: int | None, count: int, group: str) 
 def _groups(states: TextStates, segment: int | None, index: int) -> dict[str, torch.Tensor]:
     """A text's states by group; pads as their mean."""
     if segment is None:
-        return {"pooled": _pooled(states)[index : index + 1]}
+        return {"pooled": pooled(states)[index : index + 1]}
     part = states.segments[segment]
     states_TD, real = states.tokens_NTD[index, part.positions], len(states.ids[segment][index])
     pads_ND = states_TD[list(pads(real, part.length))]
     middle = pads_ND.mean(dim=0, keepdim=True) if len(pads_ND) else pads_ND
     return {"words": states_TD[: real - 1], "end": states_TD[real - 1 : real], "pads": middle}
-
-
-def _all(states: TextStates, segment: int | None, index: int) -> torch.Tensor:
-    if segment is None:
-        return _pooled(states)[index : index + 1]
-    part = states.segments[segment]
-    states_TD, real = states.tokens_NTD[index, part.positions], len(states.ids[segment][index])
-    return states_TD[[*range(real), *pads(real, part.length)]].float()
-
-
-def _pooled(states: TextStates) -> torch.Tensor:
-    if states.pooled_NP is None:
-        raise ValueError("this pipeline has no pooled text vector")
-    return states.pooled_NP.float()
-
-
-def _distinct(rows_MD: torch.Tensor) -> torch.Tensor:
-    """Without repeated rows: the first token is the same in every text and must not outweigh the others."""
-    import torch
-
-    unique: Any = torch.unique
-    distinct_MD: torch.Tensor = unique(rows_MD, dim=0)
-    return distinct_MD

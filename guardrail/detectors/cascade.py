@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 from guardrail.decision import Admits, Detection, Evidence, Passage
@@ -68,3 +69,14 @@ def gather(findings: Sequence[Finding]) -> tuple[Detection, ...]:
         for key, items in evidence.items()
     ]
     return tuple(sorted(found, key=lambda detection: (-detection.score, detection.entry.id)))
+
+
+def merged(detections: Sequence[Detection], others: Sequence[Detection]) -> tuple[Detection, ...]:
+    """Detections of two kinds of detectors as one, by falling score, then by id."""
+    whole = {one.entry.id: one for one in detections}
+    for other in others:
+        one, both = whole.get(other.entry.id), other
+        if one is not None and one.is_match:
+            both = replace(one, score=max(one.score, other.score), evidence=(*one.evidence, *other.evidence))
+        whole[other.entry.id] = both
+    return tuple(sorted(whole.values(), key=lambda detection: (-detection.score, detection.entry.id)))

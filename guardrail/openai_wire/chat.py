@@ -119,10 +119,8 @@ class ChatWire:
         return [self._event(template, choice, {}, "stop")]
 
     def _event(self, template: Body, choice: int, delta: dict[str, Any], finish: str | None) -> Body:
-        return {
-            **choices.envelope(template, "chat.completion.chunk"),
-            "choices": [{"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}],
-        }
+        one = choices.choice_like(template, "delta", choice, delta, finish)
+        return choices.event_like(template, "chat.completion.chunk", [one])
 
     def with_reply(self, answer: dict[str, Any], choice: int, text: str) -> None:
         for item in choices.of_number(answer, choice):
@@ -155,22 +153,18 @@ class ChatWire:
             "usage": _usage(body, reply.text),
         }
 
-    def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
-        template = {"id": f"chatcmpl-{answer_id}", "created": created, "model": body.get("model")}
+    def reply_events(
+        self, body: Body, reply: Reply, *, answer_id: str, created: int, like: Body | None = None
+    ) -> Sequence[Body]:
+        template = like or {"id": f"chatcmpl-{answer_id}", "created": created, "model": body.get("model")}
         field = "refusal" if reply.refusal else "content"
         events: list[Body] = []
         for number in range(choices.wanted(body)):
             events.append(self._event(template, number, {"role": "assistant", "content": ""}, None))
-            events.append(self._event(template, number, {field: reply.text}, None))
+            events += [self._event(template, number, {field: one}, None) for one in choices.in_pieces(reply.text)]
             events.append(self._event(template, number, {}, "stop"))
         if choices.wants_usage(body):
-            events.append(
-                {
-                    **choices.envelope(template, "chat.completion.chunk"),
-                    "choices": [],
-                    "usage": _usage(body, reply.text),
-                }
-            )
+            events.append(choices.event_like(template, "chat.completion.chunk", [], _usage(body, reply.text)))
         return events
 
 

@@ -5,6 +5,7 @@ Pure functions on decoded JSON. Those that say "in place" change their argument;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ OWN_ARGUMENTS = "expunge_"
 
 _PROMPT_FIELDS = frozenset({"prompt_text", "prompt_token_ids", "prompt_logprobs", "kv_transfer_params"})
 _NOT_SPELT = frozenset({"role", "type", "id"})
-_TOKEN_FIELDS = ("token_ids", "stop_reason", "routed_experts")
+_TOKEN_FIELDS = frozenset({"token_ids", "stop_reason", "routed_experts"})
 _MAX_CHOICES = 128
 
 
@@ -79,15 +80,36 @@ def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
     }
 
 
-def envelope(template: Body, kind: str) -> dict[str, Any]:
-    """id, object, created and model of a stream, from one of its events."""
-    head = {"id": template.get("id"), "object": template.get("object", kind), "created": template.get("created")}
-    head["model"] = template.get("model")
-    if "system_fingerprint" in template:
-        head["system_fingerprint"] = template["system_fingerprint"]
-    if "usage" in template:
-        head["usage"] = None
-    return head
+def event_like(
+    template: Body, kind: str, found: Sequence[Mapping[str, Any]], usage: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """An event of a stream, shaped as one of its events is: the same fields in the same order, with these choices and this
+    usage."""
+    own: dict[str, Any] = {"choices": list(found), "usage": usage, "object": template.get("object", kind)}
+    head = {key: template.get(key) for key in ("id", "object", "created", "model")}
+    fields = {**template, **head} if "choices" in template else {**head, **template}
+    event = {key: own.get(key, value if _is_plain(value) else None) for key, value in fields.items()}
+    event.setdefault("choices", own["choices"])
+    if usage is not None:
+        event["usage"] = usage
+    return event
+
+
+def choice_like(template: Body, field: str, number: int, said: Any, finish: str | None) -> dict[str, Any]:
+    """A choice of such an event that says `said` in `field`."""
+    own = {"index": number, field: said, "logprobs": None, "finish_reason": finish}
+    first = next(iter(template.get("choices") or ()), own)
+    return {key: own.get(key) for key in (*first, *(key for key in own if key not in first))}
+
+
+def _is_plain(value: Any) -> bool:
+    """True for what is said of a whole stream, as against what an event holds."""
+    return isinstance(value, (str, int, float)) or value is None
+
+
+def in_pieces(text: str) -> list[str]:
+    """A text word by word, as a model streams it."""
+    return re.findall(r"\s*\S+\s*\Z|\s*\S+", text) or [text]
 
 
 def of_number(value: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
@@ -122,8 +144,7 @@ def clear_token_details(value: dict[str, Any], number: int) -> None:
     for choice in of_number(value, number):
         if choice.get("logprobs") is not None:
             choice["logprobs"] = None
-        for field in _TOKEN_FIELDS:
-            choice.pop(field, None)
+        choice.update(dict.fromkeys(_TOKEN_FIELDS & choice.keys()))
 
 
 def retell_tokens(value: dict[str, Any], number: int, said: Sequence[Said]) -> None:
@@ -134,8 +155,7 @@ def retell_tokens(value: dict[str, Any], number: int, said: Sequence[Said]) -> N
         said_beside = texts_in(choice.get("message") or choice.get("delta") or (), (), skip=_NOT_SPELT)
         if not rows_tell(choice.get("logprobs"), [text for _, text in said_beside]):
             choice["logprobs"] = None
-        for field in _TOKEN_FIELDS:
-            choice.pop(field, None)
+        choice.update(dict.fromkeys(_TOKEN_FIELDS & choice.keys()))
 
 
 def hide_prompt(value: dict[str, Any]) -> bool:
@@ -155,7 +175,7 @@ def split(event: Body, slot: TextSlot, said: str, rest: str) -> tuple[Body, Body
     """Two events: the text `said` alone, and `rest` with finish, usage and token details."""
     first = replace_at(event, slot.path, said)
     choice = {**first["choices"][slot.path[1]], "finish_reason": None, "logprobs": None}
-    first = {**first, "choices": [without(choice, _TOKEN_FIELDS)]}
+    first = {**first, "choices": [choice | dict.fromkeys(_TOKEN_FIELDS & choice.keys())]}
     if first.get("usage") is not None:
         first["usage"] = None
     return first, replace_at(event, slot.path, rest)

@@ -98,8 +98,8 @@ class CompletionsWire:
         return [self._event(template, choice, "", "stop")]
 
     def _event(self, template: Body, choice: int, text: str, finish: str | None) -> Body:
-        one = {"index": choice, "text": text, "logprobs": None, "finish_reason": finish}
-        return {**choices.envelope(template, "text_completion"), "choices": [one]}
+        one = choices.choice_like(template, "text", choice, text, finish)
+        return choices.event_like(template, "text_completion", [one])
 
     def with_reply(self, answer: dict[str, Any], choice: int, text: str) -> None:
         for item in choices.of_number(answer, choice):
@@ -121,12 +121,19 @@ class CompletionsWire:
         answer["choices"] = [{**answer["choices"][0], "index": number} for number in range(count)]
         return {**answer, "usage": self._usage(body, reply.text)}
 
-    def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
-        template = {"id": f"cmpl-{answer_id}", "created": created, "model": body.get("model")}
-        events = [self._event(template, number, reply.text, "stop") for number in range(self._count(body))]
+    def reply_events(
+        self, body: Body, reply: Reply, *, answer_id: str, created: int, like: Body | None = None
+    ) -> Sequence[Body]:
+        template = like or {"id": f"cmpl-{answer_id}", "created": created, "model": body.get("model")}
+        pieces = choices.in_pieces(reply.text)
+        ends = [*[None] * (len(pieces) - 1), "stop"]
+        events = [
+            self._event(template, number, piece, end)
+            for number in range(self._count(body))
+            for piece, end in zip(pieces, ends, strict=True)
+        ]
         if choices.wants_usage(body):
-            tail = {**choices.envelope(template, "text_completion"), "choices": []}
-            events.append({**tail, "usage": self._usage(body, reply.text)})
+            events.append(choices.event_like(template, "text_completion", [], self._usage(body, reply.text)))
         return events
 
     def _count(self, body: Body) -> int:

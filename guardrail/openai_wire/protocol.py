@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
+from uuid import uuid4
 
 from guardrail.decision import JsonPath, Passage, Role
 from guardrail.openai_wire.token_rows import Said
@@ -163,8 +164,11 @@ class WireFormat(Protocol):
         """A whole synthetic answer."""
         ...
 
-    def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
-        """The same as stream events (without `[DONE]`)."""
+    def reply_events(
+        self, body: Body, reply: Reply, *, answer_id: str, created: int, like: Body | None = None
+    ) -> Sequence[Body]:
+        """The same as stream events (without `[DONE]`), word by word; shaped as `like`, an event of the backend's stream
+        for this request, where events of this kind can be."""
         ...
 
 
@@ -187,6 +191,11 @@ def as_turns(pairs: Sequence[Demonstration]) -> list[dict[str, Any]]:
         for pair in pairs
         for role, text in zip(("user", "assistant"), pair, strict=True)
     ]
+
+
+def fresh_id() -> str:
+    """What tells an answer from all others, as vLLM writes it."""
+    return uuid4().hex
 
 
 def count_tokens(text: str) -> int:

@@ -182,7 +182,10 @@ class ResponsesWire:
             "usage": _usage(self.passages(body), reply.text),
         }
 
-    def reply_events(self, body: Body, reply: Reply, *, answer_id: str, created: int) -> Sequence[Body]:
+    def reply_events(
+        self, body: Body, reply: Reply, *, answer_id: str, created: int, like: Body | None = None
+    ) -> Sequence[Body]:
+        del like  # the events of one response have different shapes
         whole = self.reply(body, reply, answer_id=answer_id, created=created)
         item = whole["output"][0]
         part = item["content"][0]
@@ -194,7 +197,7 @@ class ResponsesWire:
             {"type": "response.in_progress", "response": shell},
             {"type": "response.output_item.added", "output_index": 0, "item": _message(answer_id, "in_progress", [])},
             {"type": "response.content_part.added", **at, "part": {**part, field: ""}},
-            {"type": f"response.{kind}.delta", **at, "delta": reply.text},
+            *({"type": f"response.{kind}.delta", **at, "delta": piece} for piece in choices.in_pieces(reply.text)),
             {"type": f"response.{kind}.done", **at, field: reply.text},
             {"type": "response.content_part.done", **at, "part": part},
             {"type": "response.output_item.done", "output_index": 0, "item": item},

@@ -17,7 +17,7 @@ import orjson
 from guardrail.decision import Leak, OnLeak, Repair
 from guardrail.errors import BackendError
 from guardrail.inspectors.jury import Jury
-from guardrail.openai_wire.choices import envelope, usage, wanted
+from guardrail.openai_wire.choices import event_like, usage, wanted
 from guardrail.openai_wire.protocol import Body, ChannelKey, TextSlot, count_tokens
 from guardrail.openai_wire.sse import SseEvent, write_event
 from guardrail.streaming.channel import Channel
@@ -54,6 +54,11 @@ class StreamGuard:
         self.restart = False
         self.finished = False
         self.replaced = False
+
+    @property
+    def template(self) -> Body | None:
+        """The first event of the backend's stream."""
+        return self._template
 
     @property
     def held_bytes(self) -> int:
@@ -109,8 +114,8 @@ class StreamGuard:
             return []
         said = [channel for key, channel in self._channels.items() if not key.is_token_detail]
         text = sum(count_tokens(channel.whole()) for channel in said)
-        prompt = sum(count_tokens(passage.text) for passage in self._wire.passages(self._plan.original))
-        return [{**envelope(self._template, "chat.completion.chunk"), "choices": [], "usage": usage(prompt, text)}]
+        told = usage(self._plan.counted_prompt, text)
+        return [event_like(self._template, "chat.completion.chunk", [], told)]
 
     def _take(self, event: SseEvent, body: dict[str, Any]) -> None:
         wire = self._wire

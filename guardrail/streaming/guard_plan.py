@@ -13,7 +13,7 @@ from typing import Any
 from guardrail.decision import Leak, OnLeak, Repair, Swap
 from guardrail.inspectors.jury import Jury
 from guardrail.inspectors.protocol import Inspector
-from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat
+from guardrail.openai_wire.protocol import Body, ChannelKey, WireFormat, count_tokens
 from guardrail.streaming.channel import Channel
 from guardrail.treatments.names.stop_strings import put_back_until_stop
 
@@ -40,7 +40,8 @@ class GuardPlan:
     answer in place (usage, the public model name) and says whether it did. `patience_chars`: most clear text of one channel
     that waits behind another channel's undecided text. `jury` is where the inspectors bring statements, if they do.
     `swaps` are the invented names that the model was asked about, which are turned back in what leaves;
-    `kept` are the words of the request, none of which is a misspelt invented name.
+    `kept` are the words of the request, none of which is a misspelt invented name. `prompt_tokens`: of the caller's own
+    prompt, where they are known.
     """
 
     wire: WireFormat
@@ -56,6 +57,14 @@ class GuardPlan:
     jury: Jury | None = None
     swaps: tuple[Swap, ...] = ()
     kept: frozenset[str] = frozenset()
+    prompt_tokens: int | None = None
+
+    @property
+    def counted_prompt(self) -> int:
+        """Tokens of the caller's own prompt; an estimate where they are not known."""
+        if self.prompt_tokens is not None:
+            return self.prompt_tokens
+        return sum(count_tokens(passage.text) for passage in self.wire.passages(self.original))
 
     def open_channel(self, key: ChannelKey, prefix: str = "", beginning: str = "") -> Channel:
         """A channel for a text that begins so. `prefix` stands before an answer in words, not before JSON."""

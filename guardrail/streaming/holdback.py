@@ -15,11 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from guardrail.openai_wire.json_path import replace_at
+from guardrail.openai_wire.choices import in_pieces
+from guardrail.openai_wire.json_path import get_at, replace_at
 from guardrail.openai_wire.protocol import Body, TextSlot, WireFormat
 from guardrail.openai_wire.sse import write_event
 from guardrail.openai_wire.token_rows import Said
 from guardrail.streaming.channel import Channel
+
+_FEW_WORDS = 3
+"""So many may stand in one event."""
 
 
 @dataclass(slots=True)
@@ -122,7 +126,23 @@ class Holdback:
                 self._wire.clear_token_details(body, choice)
             else:
                 self._wire.retell_tokens(body, choice, retold.get(choice, ()))
-        return write_event(body, name=event.name)
+        return b"".join(write_event(one, name=event.name) for one in self._in_words(event, body))
+
+    def _in_words(self, event: HeldEvent, body: Body) -> list[Body]:
+        """An event as several, where words of ours took the place of a piece: a model streams word by word, too."""
+        slot, whole = event.slots[0].slot, list[Body]()
+        if len(event.slots) != 1 or slot.whole or not slot.key.is_answer:
+            return [body]
+        pieces = in_pieces(str(get_at(body, slot.path)))
+        if len(pieces) <= max(_FEW_WORDS, len(slot.text.split())):
+            return [body]
+        for place, piece in enumerate(pieces[:-1], 1):
+            parts = self._wire.split(body, slot, piece, "".join(pieces[place:]))
+            if parts is None:
+                break
+            whole.append(parts[0])
+            body = parts[1]
+        return [*whole, body]
 
     def _parts(self, head: HeldEvent) -> tuple[Body, Body] | None:
         """A long event as two, of which the first may leave; None where it is not long or cannot be split."""

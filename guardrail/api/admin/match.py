@@ -22,11 +22,12 @@ from guardrail.errors import ApiError
 MATCH_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "description": "A chat body (`messages`), a completions body (`prompt`) or a responses body (`input`).",
+        "description": "A chat body (`messages`), a completions body (`prompt`), a responses body (`input`), a prompt for "
+        "pictures (`prompt`, with the `model` that draws), or a picture (`image`: a data URL).",
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
 }
-_TEXT_FIELDS: Final = ("messages", "prompt", "input")
+_FIELDS: Final = ("messages", "prompt", "input", "image")
 
 
 class MatchRoute:
@@ -48,8 +49,10 @@ class MatchRoute:
     ) -> Response:
         """Matches, scores, evidence and decision for a request body; `tenant` asks on behalf of another tenant."""
         body = decode_object(await read_body(request, self._services.settings.server.max_body_bytes))
-        if not any(name in body for name in _TEXT_FIELDS):
-            raise ApiError("Send a body with messages, prompt or input.", param="messages", code="invalid_parameter")
+        if not any(name in body for name in _FIELDS):
+            raise ApiError(
+                "Send a body with messages, prompt, input or image.", param="messages", code="invalid_parameter"
+            )
         caller = caller_of(request.scope) or Caller(is_admin=True)
         if tenant is not None:
             caller = dataclasses.replace(caller, tenant=tenant)

@@ -10,6 +10,7 @@ from dataclasses import fields
 
 from guardrail.policy import CHOOSES
 from guardrail.treatments.image.blank import BlankPicture
+from guardrail.treatments.image.closed_form import ClosedFormEdit
 from guardrail.treatments.image.negative_prompt import NegativePrompt
 from guardrail.treatments.image.protocol import PictureTreatment
 from guardrail.treatments.image.prototype import PrototypeBank
@@ -26,6 +27,7 @@ PICTURE_TREATMENTS: dict[str, type[PictureTreatment]] = {
     "substitute": SubstitutePrompt,
     "rewrite": RewrittenPrompt,
     "prototype": PrototypeBank,
+    "closed_form": ClosedFormEdit,
     "refusal": PictureRefusal,
     "blank": BlankPicture,
 }

@@ -12,7 +12,7 @@ from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from guardrail.denoising.concept_bank import ConceptTexts
+from guardrail.denoising.concept_samples import ConceptTexts
 from guardrail.pictures import Concept
 from guardrail.treatments.image.wording import NameThere, answered_prompt, spans_of
 from retrieval.entry import EntryKind

@@ -29,7 +29,8 @@ from typing import Any, ClassVar
 
 from guardrail.decision import Capability
 from guardrail.denoising.bank_cache import bank_for
-from guardrail.denoising.concept_bank import ConceptBank, ConceptTexts, How
+from guardrail.denoising.concept_bank import ConceptBank, How
+from guardrail.denoising.concept_samples import ConceptTexts
 from guardrail.denoising.text_states import states_of_call
 from guardrail.pictures import Concept, PicturePlan, PictureRequest, Steering
 from guardrail.treatments.image.anchors import anchor_of, answered, texts_of

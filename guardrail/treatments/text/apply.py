@@ -12,14 +12,15 @@ from typing import Any
 import orjson
 
 from guardrail.decision import Decision, OnLeak, Passage, Repair, TreatedRequest, TreatmentPlan
-from guardrail.openai_wire.json_path import replace_at
+from guardrail.openai_wire.json_path import get_at, replace_at
+from guardrail.openai_wire.picture_inputs import as_text_part
 from guardrail.openai_wire.protocol import Body, WireFormat
 from guardrail.policy import next_rung, parts_of
 from guardrail.settings import PolicySettings
 from guardrail.treatments.names.stop_strings import renamed_stops
 from guardrail.treatments.text import TREATMENTS
 from guardrail.treatments.text.composed import composed, go_together, merged
-from guardrail.treatments.text.handed_in import redacted_passages
+from guardrail.treatments.text.handed_in import redacted_passages, redacted_pictures
 from guardrail.treatments.text.protocol import Means, TreatmentContext
 from guardrail.treatments.text.question import Question, read_question
 from guardrail.treatments.words.natural_answers import closing_words, natural_answer
@@ -72,7 +73,11 @@ def plan_for(
     while plan is None:
         rung = next_rung(rung) or "ignorance"
         plan = _plan_of(rung, context)
-    return replace(plan, replacements={**redacted_passages(context, plan.repair.redaction), **plan.replacements})
+    return replace(
+        plan,
+        replacements={**redacted_passages(context, plan.repair.redaction), **plan.replacements},
+        without_pictures=redacted_pictures(context),
+    )
 
 
 def _plan_of(name: str, context: TreatmentContext) -> TreatmentPlan | None:
@@ -107,6 +112,8 @@ def treat(wire: WireFormat, body: Body, raw: bytes, plan: TreatmentPlan) -> Trea
     injected = 0
     for path, text in plan.replacements.items():
         treated = replace_at(treated, path, text)
+    for path in plan.without_pictures:
+        treated = replace_at(treated, path, as_text_part(get_at(treated, path), plan.repair.redaction))
     if plan.swaps:
         treated = renamed_stops(treated, plan.swaps)
     if plan.demonstrations:

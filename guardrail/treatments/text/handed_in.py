@@ -5,7 +5,7 @@ Shared by treatments; which spans are handed in was worked out by the detectors.
 
 from __future__ import annotations
 
-from guardrail.decision import JsonPath
+from guardrail.decision import NO_PASSAGE, JsonPath
 from guardrail.treatments.text.protocol import TreatmentContext
 from retrieval.entry import SuppliedContext
 
@@ -16,7 +16,7 @@ def redacted_passages(context: TreatmentContext, redaction: str) -> dict[JsonPat
     for detection in context.decision.detections:
         if detection.entry.entry.supplied_context is SuppliedContext.REDACT:
             for item in detection.evidence:
-                if item.supplied:
+                if item.supplied and item.passage != NO_PASSAGE:
                     spans.setdefault(item.passage, []).append((item.start, item.end))
     edited: dict[JsonPath, str] = {}
     for index, places in spans.items():
@@ -28,3 +28,15 @@ def redacted_passages(context: TreatmentContext, redaction: str) -> dict[JsonPat
             last = max(last, end)
         edited[passage.path] = text + passage.text[last:]
     return edited
+
+
+def redacted_pictures(context: TreatmentContext) -> tuple[JsonPath, ...]:
+    """Where pictures sit that must go."""
+    found = [
+        item.part
+        for detection in context.decision.detections
+        if detection.entry.entry.supplied_context is SuppliedContext.REDACT
+        for item in detection.evidence
+        if item.supplied and item.part
+    ]
+    return tuple(dict.fromkeys(found))

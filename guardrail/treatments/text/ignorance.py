@@ -47,7 +47,7 @@ class Ignorance:
         question = context.question
         entries = sorted((one.entry for one in context.decision.detections), key=lambda entry: entry.id)
         names = ", ".join(entry.entry.name for entry in entries)
-        text = context.passages[question.passage].text
+        text = context.asked
         answer = natural_answer([entry.entry.kind for entry in entries], text)
         repair = replace(context.repair, natural_answer=answer)
         plan = TreatmentPlan(treatment=self.name, matched_passages=question.matched_passages, repair=repair)

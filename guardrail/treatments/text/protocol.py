@@ -34,6 +34,11 @@ class TreatmentContext:
     repair: Repair
     means: Means
 
+    @property
+    def asked(self) -> str:
+        """The last text of the user; empty where a request brings only pictures."""
+        return self.passages[self.question.passage].text if self.passages else ""
+
 
 class Treatment(Protocol):
     """One in-context unlearning method for language."""

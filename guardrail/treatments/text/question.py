@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from guardrail.decision import Decision, JsonPath, Passage, Role
+from guardrail.decision import NO_PASSAGE, Decision, JsonPath, Passage, Role
 from retrieval.text.views import sentences
 
 _CLAUSE = re.compile(
@@ -43,7 +43,7 @@ class Shape(StrEnum):
     PURE = "pure"  # nothing else
     MIXED = "mixed"  # other things as well
     SUPPLIED = "supplied"  # about content that the caller hands in
-    EARLIER = "earlier"  # the entry was met in an earlier turn or in the system text only
+    EARLIER = "earlier"  # the entry was met in an earlier turn, in the system text or in a picture only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,8 @@ def read_question(passages: Sequence[Passage], decision: Decision) -> Question:
     """Work out the shape of a request."""
     turn = last_turn(passages)
     last = turn[-1] if turn else max(0, len(passages) - 1)
-    evidence = [item for detection in decision.detections for item in detection.evidence]
+    all_evidence = [item for detection in decision.detections for item in detection.evidence]
+    evidence = [item for item in all_evidence if item.passage != NO_PASSAGE]
     matched = tuple(sorted({item.passage for item in evidence if not item.supplied}))
     allowed = {detection.entry.id for detection in decision.supplied}
     if any(detection.entry.id in allowed for detection in decision.detections):

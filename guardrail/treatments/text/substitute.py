@@ -27,7 +27,7 @@ class Substitute:
     def plan(self, context: TreatmentContext) -> TreatmentPlan:
         question = context.question
         entries = sorted((one.entry for one in context.decision.detections), key=lambda entry: entry.id)
-        text = context.passages[question.passage].text
+        text = context.asked
         words = [entry.entry.substitute or natural_answer([entry.entry.kind], text) for entry in entries]
         answer = " ".join(dict.fromkeys(words))
         repair = replace(context.repair, natural_answer=answer)

@@ -67,7 +67,8 @@ def test_a_split_event_keeps_its_end_and_details_on_the_second_half() -> None:
     [slot] = WIRE.event_slots(event)
     parts = WIRE.split(event, slot, "a", "b")
     assert parts is not None
-    assert parts[0]["choices"] == [{"index": 0, "text": "a", "finish_reason": None, "logprobs": None}]
+    cut = {"finish_reason": None, "logprobs": None, "token_ids": None}
+    assert parts[0]["choices"] == [{"index": 0, "text": "a", **cut}]
     assert parts[1]["choices"][0]["finish_reason"] == "stop"
 
 

@@ -12,7 +12,8 @@ import torch
 from guardrail.denoising import bank_cache
 from guardrail.denoising.aligned_states import counterparts, gathered
 from guardrail.denoising.bank_cache import bank_for
-from guardrail.denoising.concept_bank import ConceptBank, ConceptTexts, build_bank
+from guardrail.denoising.concept_bank import ConceptBank, build_bank
+from guardrail.denoising.concept_samples import ConceptTexts
 from guardrail.denoising.interruption import interrupted_by
 from guardrail.denoising.pipelines import Guidance, UnfitPipelineError, anatomy
 from guardrail.denoising.subspaces import closed_form_map

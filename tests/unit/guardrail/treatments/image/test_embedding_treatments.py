@@ -14,6 +14,7 @@ from guardrail.denoising import safe_tokens
 from guardrail.denoising.pipelines import UnfitPipelineError
 from guardrail.denoising.text_states import encode
 from guardrail.pictures import PicturePlan, PictureRequest
+from guardrail.treatments.image.closed_form import ClosedFormEdit
 from guardrail.treatments.image.prototype import PrototypeBank, PrototypeSteering
 from guardrail.treatments.image.safree import Safree, SafreeSteering
 from guardrail.treatments.image.sld import SafeLatentDiffusion
@@ -43,7 +44,9 @@ def steered(pipeline: Any, plan: PicturePlan | None, given: Mapping[str, Any]) -
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("treatment", [Safree(), Safree(positions="all"), PrototypeBank(has_words=False)])
+@pytest.mark.parametrize(
+    "treatment", [Safree(), Safree(positions="all"), PrototypeBank(has_words=False), ClosedFormEdit()]
+)
 def test_a_prompt_that_names_it_is_drawn_otherwise_and_no_hook_is_left(family: str, treatment: Any) -> None:
     pipeline, given = tiny_pipeline(family), call("a striped circle", num_images_per_prompt=2)
     plain = drawn(pipeline, given)
@@ -112,6 +115,27 @@ def test_two_that_are_taken_out_are_both_taken_out() -> None:
     assert both == whole
     with both.attached(pipeline, given) as arguments:
         assert "prompt_embeds" in arguments
+
+
+def test_edited_weights_draw_what_edited_states_draw() -> None:
+    pipeline, given = tiny_pipeline("sd15"), call("a striped circle", guidance_scale=1.0)
+    request = PictureRequest(prompt=given["prompt"])
+    by_states = steered(pipeline, PrototypeBank(has_words=False).plan(request, [STRIPED, STRYPOV]), given)
+    by_weights = steered(pipeline, ClosedFormEdit().plan(request, [STRIPED, STRYPOV]), given)
+    np.testing.assert_allclose(by_weights, by_states, atol=1e-3)
+    assert np.abs(by_weights - drawn(pipeline, given)).max() > 1e-2
+
+
+def test_weights_are_as_they_were_when_drawing_fails_under_an_edit() -> None:
+    pipeline = tiny_pipeline("sdxl")
+    before = {name: (one.data_ptr(), one.clone()) for name, one in pipeline.unet.named_parameters()}
+    plan = ClosedFormEdit().plan(PictureRequest(prompt="a striped circle"), [STRIPED, STRYPOV])
+    assert plan.steering is not None
+    with pytest.raises(RuntimeError, match="in the middle"), plan.steering.attached(pipeline, call("a striped circle")):
+        raise RuntimeError("in the middle")
+    for name, one in pipeline.unet.named_parameters():
+        assert one.data_ptr() == before[name][0]
+        assert torch.equal(one, before[name][1])
 
 
 def test_one_bank_serves_all_prompts_of_an_entry_and_is_there_once_it_is_prepared() -> None:

@@ -1,0 +1,136 @@
+"""The layers of a denoiser that read text, edited in closed form so that a concept's states give what its anchor's give.
+
+For a layer W that reads the states h of the text encoders (Gandikota et al. 2023, UCE, arXiv:2308.14761, eq. 7)
+
+    W' = argmin sum |W' h+ - W h-|^2 + sum |W' p - W p|^2 + l |W' - W|^2  =  W M,
+
+with the M of `subspaces.closed_form_map`, which is the same for all layers that read the same states: keys and values of a
+UNet's cross-attention, the context projection of a transformer (SD3, FLUX), and the first layer that reads the pooled
+vector where there is one. The edit is there while a call draws and then the layers hold the very tensors that they held
+before. It knows texts, not entries.
+
+Shapes: D width of the states, P of the pooled vector, O of a layer's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from guardrail.denoising.concept_samples import ConceptTexts, Samples, distinct, samples
+from guardrail.denoising.interruption import look_up
+from guardrail.denoising.pipelines import UnfitPipelineError
+from guardrail.denoising.subspaces import LowRankMap, closed_form_map
+from guardrail.denoising.text_states import encode
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightEdit:
+    """M - I of the states (D, D) and of the pooled vector (P, P); None where the pipeline has no such vector."""
+
+    states: LowRankMap
+    pooled: LowRankMap | None
+
+    @property
+    def size_bytes(self) -> int:
+        """What its tensors hold."""
+        maps = [self.states, *([self.pooled] if self.pooled is not None else [])]
+        return sum(int(one.nbytes) for map_ in maps for one in (map_.left_DN, map_.right_DN) if one is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """A linear layer that reads text: its weight (O, I), whose first columns read the states, or the pooled vector."""
+
+    weight: Any
+    is_pooled: bool
+
+
+def build_edit(pipeline: Any, texts: ConceptTexts, *, ridge: float = 1e-4) -> WeightEdit:
+    """The edit of one concept; costs one pass of the text encoders over its texts."""
+    count, states = len(texts.pairs), encode(pipeline, texts.listed)
+    look_up()
+    of_segments = [samples(states, segment, count) for segment in range(len(states.segments))]
+    fitted = _fitted(of_segments, ridge)
+    look_up()
+    of_pooled = None if states.pooled_NP is None else _fitted([samples(states, None, count)], ridge)
+    return WeightEdit(states=fitted, pooled=of_pooled)
+
+
+def _fitted(parts: list[Samples], ridge: float) -> LowRankMap:
+    """One map for all segments: a layer does not know which of them it reads."""
+    import torch
+
+    given_ND, wanted_ND = (torch.cat([getattr(one.moved, name) for one in parts]) for name in ("given_ND", "wanted_ND"))
+    kept_MD = distinct(torch.cat([one.kept_MD for one in parts]))
+    return closed_form_map(given_ND, wanted_ND, kept_MD, ridge=ridge).on("cpu")
+
+
+def readers(pipeline: Any) -> list[Reader]:
+    """The layers of the denoiser that read text. Raises `UnfitPipelineError` where there are none, or where their weights
+    cannot be edited."""
+    import torch
+
+    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    found = [(layer, False) for layer in _of_states(denoiser)] + [(layer, True) for layer in _of_pooled(denoiser)]
+    if not any(not is_pooled for _, is_pooled in found):
+        raise UnfitPipelineError(
+            f"{type(pipeline).__name__} has no layer that reads text states; use prototype or rewrite"
+        )
+    for layer, _ in found:
+        weight = getattr(layer, "weight", None)
+        if not isinstance(layer, torch.nn.Linear) or weight is None or weight.is_meta or weight.dtype.itemsize < 2:
+            raise UnfitPipelineError(
+                f"weights of {type(pipeline).__name__} are quantised, adapted or not in memory; use prototype or rewrite"
+            )
+    return [Reader(weight=layer.weight, is_pooled=is_pooled) for layer, is_pooled in found]
+
+
+def _of_states(denoiser: Any) -> list[Any]:
+    if denoiser is None:
+        return []
+    if hasattr(denoiser, "context_embedder"):
+        return [denoiser.context_embedder]
+    attentions = [one for one in denoiser.modules() if getattr(one, "is_cross_attention", False)]
+    return [layer for one in attentions for layer in (one.to_k, one.to_v)]
+
+
+def _of_pooled(denoiser: Any) -> list[Any]:
+    with_time = getattr(denoiser, "add_embedding", None)  # SDXL: behind the pooled vector come the picture's sizes
+    embedder = getattr(getattr(denoiser, "time_text_embed", None), "text_embedder", None)
+    return [one.linear_1 for one in (with_time, embedder) if one is not None and hasattr(one, "linear_1")]
+
+
+@contextmanager
+def edited(pipeline: Any, edit: WeightEdit, *, strength: float = 1.0) -> Iterator[None]:
+    """With W + s W (M - I) in the place of every W that reads text; nobody else may draw meanwhile."""
+    found = readers(pipeline)
+    before = [one.weight.data for one in found]
+    try:
+        for one in found:
+            change = edit.pooled if one.is_pooled else edit.states
+            if change is not None:
+                one.weight.data = _changed(one.weight.data, change, strength)
+        yield
+    finally:
+        for one, weight_OI in zip(found, before, strict=True):
+            one.weight.data = weight_OI
+
+
+def _changed(weight_OI: torch.Tensor, change: LowRankMap, strength: float) -> torch.Tensor:
+    map_ = change.on(str(weight_OI.device))
+    width = len(map_.left_DN)
+    if weight_OI.shape[1] < width:
+        raise UnfitPipelineError(
+            "a layer of this pipeline reads the text through another one; use prototype or rewrite"
+        )
+    read_OD = weight_OI[:, :width].to(map_.left_DN)
+    moved_OD = read_OD @ map_.left_DN if map_.right_DN is None else (read_OD @ map_.left_DN) @ map_.right_DN.T
+    changed_OI = weight_OI.clone()
+    changed_OI[:, :width] = (read_OD + strength * moved_OD).to(weight_OI)
+    return changed_OI
