@@ -28,7 +28,7 @@ def plot(result: BenchResult, path: Path) -> None:
     figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(14, 5.5), sharey=True)
     for axis, (title, (split, metric)) in zip(axes, _PANELS.items(), strict=True):
         for number, (label, figures) in enumerate(result.samples["rows"].items()):
-            _point(axis, f"C{number % 10}", label, figure_of(figures, split, metric), figures)
+            _point(axis, mpl.colormaps["tab20"](number % 20), label, figure_of(figures, split, metric), figures)
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xlabel("leak rate on what is to be forgotten, 95 % interval")
     axes[0].set_ylabel("ROUGE-L recall on what must stay, 95 % interval")
@@ -39,7 +39,7 @@ def plot(result: BenchResult, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _point(axis: Any, colour: str, label: str, leak: Mapping[str, Any] | None, figures: Mapping[str, Any]) -> None:
+def _point(axis: Any, colour: Any, label: str, leak: Mapping[str, Any] | None, figures: Mapping[str, Any]) -> None:
     kept = figure_of(figures, "kept", "rouge_l_recall")
     if leak is None or kept is None:
         return
