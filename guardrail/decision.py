@@ -30,6 +30,7 @@ class Capability(StrEnum):
     OFFSET = "offset"  # what an assistant expects is taken off: `vllm_xargs` as decoding.request gives them
     PROMPT_EMBEDS = "prompt_embeds"  # parts of a message may be given as embeddings
     IMAGES = "images"  # draws: /v1/images/generations
+    EDITS = "edits"  # changes pictures that are handed in: /v1/images/edits
     NEGATIVE_PROMPT = "negative_prompt"  # what is drawn can be led away from a text
     STEERING = "steering"  # a treatment may work inside the pipeline, in this process
     PROCESSED_LOGPROBS = "processed_logprobs"  # log-probabilities are those behind what restricts and offsets

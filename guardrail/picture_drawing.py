@@ -24,6 +24,7 @@ from guardrail.picture_sending import (
     Album,
     PictureAsk,
     body_under,
+    from_nothing,
     grey,
     item_of,
     one_of,
@@ -179,6 +180,9 @@ class Drawing:
         is_blank = standing.plan is not None and standing.plan.is_blank
         for under in _with_and_without(self._neutral(standing) if is_blank else standing.plan):
             body = body_under(self._ask, under, met_in=standing.met_in)
+            if is_blank:
+                steers = Capability.STEERING in self._route.backend.capabilities
+                body = await from_nothing(self._ask, body, steers=steers)
             if anew is not None:
                 body = one_of(body, anew.seed if anew.seed is not None else self._seed(anew.index))
             album = await self._steered(under, None if is_blank else standing.watch, body)

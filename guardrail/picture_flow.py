@@ -1,4 +1,4 @@
-"""Read this first for pictures: the request flow of `/v1/images/generations`.
+"""Read this first for pictures: the request flow of `/v1/images/generations` and `/v1/images/edits`.
 
     receive -> detect -> decide -> treat -> draw -> look -> draw anew what shows an entry -> answer
 
@@ -27,7 +27,7 @@ from guardrail.inspectors.image_concept import ImageConcept
 from guardrail.journal import Journal, Subject, explanation
 from guardrail.picture_drawing import Drawing, Hands, Pictured, Standing, as_it_is
 from guardrail.picture_planning import PicturePlanner, concept_of, concepts_of, with_leaked
-from guardrail.picture_sending import PictureAsk, passages, refuse_unreadable, send_own
+from guardrail.picture_sending import PictureAsk, as_read, handed_in, passages, refuse_unreadable, send_own
 from guardrail.pictures import Concept, Drawn, PictureLeak, PicturePlan, Steering
 from guardrail.planning import Decided
 from guardrail.settings import BackendSettings
@@ -87,11 +87,12 @@ class PictureFlow:
     async def run(self, ask: PictureAsk) -> Pictured:
         """One request from reception to pictures. Raises `ApiError` for everything that is answered with an error."""
         await self._follower.catch_up()
-        route = await self.route(ask.body.get("model"))
+        route = await self.route(ask.body.get("model"), is_edit=ask.is_edit)
         if not self._follower.covers(tenant=ask.caller.tenant, model=route.model):
             return as_it_is(await send_own(ask, route))
         if self._follower.acts(tenant=ask.caller.tenant, model=route.model):
             refuse_unreadable(ask)
+        ask = as_read(ask)
         decided, standing = await self.decide(ask, route)
         self._flow.record(decided, ask.caller, ask.request_id, endpoint="images", model=route.model)
         if decided.decision.action is Action.FAIL_CLOSED:
@@ -105,19 +106,22 @@ class PictureFlow:
         headers = [*pictured.album.headers, *explained(told)]
         return replace(pictured, album=replace(pictured.album, headers=headers))
 
-    async def route(self, model: object) -> Route:
-        """The route of a model that draws. Raises `ApiError` (400, 404)."""
+    async def route(self, model: object, *, is_edit: bool = False) -> Route:
+        """The route of a model that draws, or changes pictures. Raises `ApiError` (400, 404)."""
         route = await self._router.route(model)
-        if Capability.IMAGES not in route.backend.capabilities:
-            raise ApiError("This model draws no pictures.", param="model", code="unsupported_value")
+        if (Capability.EDITS if is_edit else Capability.IMAGES) not in route.backend.capabilities:
+            what = "changes" if is_edit else "draws"
+            raise ApiError(f"This model {what} no pictures.", param="model", code="unsupported_value")
         return route
 
     async def decide(self, ask: PictureAsk, route: Route) -> tuple[Decided, Standing]:
         """What was found in a prompt, and how it is treated; also the dry run's way.
 
-        A prompt hands nothing in: whatever stands in it is asked for.
+        A prompt hands nothing in: whatever stands in it is asked for, and so is what a picture to be changed shows.
         """
-        decided = await self._flow.judge(passages(ask), ask.caller, route.model, modality="image")
+        decided = await self._flow.judge(
+            passages(ask), ask.caller, route.model, modality="image", pictures=handed_in(ask)
+        )
         decision = decided.decision
         if decision.action is Action.FAIL_CLOSED or decision.reason == "supplied_context":
             return decided, Standing(plan=None)

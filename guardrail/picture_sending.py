@@ -23,11 +23,13 @@ from guardrail.backends.router import Route
 from guardrail.decision import Caller, JsonPath, Passage, Role
 from guardrail.errors import ApiError, BackendError
 from guardrail.forward import answered_headers, renamed_call
-from guardrail.openai_wire import images
+from guardrail.openai_wire import images, picture_edits
 from guardrail.openai_wire.image_answers import holds_no_text, told_answer, told_item, told_usage, wordless_item
+from guardrail.openai_wire.picture_inputs import PictureInput
 from guardrail.pictures import Drawn, PictureFormat, PicturePlan, PictureRequest, Steering
 from guardrail.replies import Headers
 from guardrail.streaming.relay import read_all
+from retrieval.picture_files import open_picture
 
 ANSWER_BYTES: Final = 512 * 1024 * 1024
 NEUTRAL_PROMPT: Final = "a picture"
@@ -39,6 +41,7 @@ _FIELDS: Final = (
     "output_format output_compression quality background moderation style user stream partial_images"
 )
 _KNOWN: Final = frozenset(_FIELDS.split())
+_KNOWN_OF_EDITS: Final = _KNOWN | {"image", "mask", "strength", "input_fidelity"}
 MOST_TEXTS: Final = 64
 MOST_CHARS: Final = 32_000
 """Of texts in fields that are not known here. What is beyond is never sent on without having been read."""
@@ -52,7 +55,8 @@ _LEAST_LEAD: Final = 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureAsk:
-    """A received request: what is asked, its own bytes, who asks, and what may be passed on of its headers."""
+    """A received request: what is asked, its own bytes, who asks, and what may be passed on of its headers. `body` of a
+    form is what `openai_wire.picture_edits` reads in it."""
 
     asked: PictureRequest
     body: Mapping[str, Any]
@@ -62,6 +66,17 @@ class PictureAsk:
     query: str = ""
     headers: Headers = field(default=())
     explain: bool = False
+    path: str = images.PATH
+
+    @property
+    def is_edit(self) -> bool:
+        """True if pictures are handed in to be changed."""
+        return self.path == picture_edits.PATH
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The fields that are read here."""
+        return _KNOWN_OF_EDITS if self.is_edit else _KNOWN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +88,11 @@ class Album:
     raw: bytes
     envelope: Mapping[str, Any] = field(default_factory=dict)
     items: tuple[Mapping[str, Any], ...] = ()
+
+
+def handed_in(ask: PictureAsk) -> list[PictureInput]:
+    """The pictures that are to be changed."""
+    return picture_edits.handed_in(ask.body) if ask.is_edit else []
 
 
 def passages(ask: PictureAsk) -> list[Passage]:
@@ -97,7 +117,7 @@ def refuse_unreadable(ask: PictureAsk) -> None:
 
 
 def _other_texts(ask: PictureAsk) -> Iterator[tuple[JsonPath, str]]:
-    strange = {key: value for key, value in ask.body.items() if key not in _KNOWN}
+    strange = {key: value for key, value in ask.body.items() if key not in ask.known}
     yield from _texts((), {**images.other_values(ask.body), **strange})
 
 
@@ -114,9 +134,15 @@ def _texts(path: JsonPath, value: Any) -> Iterator[tuple[JsonPath, str]]:
             yield from _texts((*path, key), inner)
 
 
+def as_read(ask: PictureAsk) -> PictureAsk:
+    """The request written as it was read here, so that a backend reads nothing else in it: of one form two readers may make
+    different things. What is no form keeps its bytes."""
+    return replace(ask, raw=b"") if ask.is_edit else ask
+
+
 async def send_own(ask: PictureAsk, route: Route, *, steering: Steering | None = None) -> Album:
-    """Send the caller's own bytes."""
-    return await _sent(route, replace(_call(ask, route, ask.raw), steering=steering))
+    """Send the caller's own bytes, or his body where there are none (`as_read`)."""
+    return await _sent(route, replace(_call(ask, route, None if ask.raw else ask.body), steering=steering))
 
 
 async def send_treated(ask: PictureAsk, route: Route, plan: PicturePlan | None, body: Mapping[str, Any]) -> Album:
@@ -124,7 +150,7 @@ async def send_treated(ask: PictureAsk, route: Route, plan: PicturePlan | None, 
     come back without words in their files, which would tell what was sent."""
     can_steer = Capability.STEERING in route.backend.capabilities
     steering = plan.steering if plan is not None and can_steer else None
-    album = await _sent(route, replace(_call(ask, route, orjson.dumps(dict(body))), steering=steering))
+    album = await _sent(route, replace(_call(ask, route, body), steering=steering))
     if plan is None or not album.items:
         return album
     return replace(album, items=await asyncio.to_thread(lambda: tuple(map(wordless_item, album.items))))
@@ -145,7 +171,7 @@ def body_under(ask: PictureAsk, plan: PicturePlan | None, *, met_in: Container[o
 
 def _goes_out(ask: PictureAsk, plan: PicturePlan, key: str, value: Any) -> bool:
     """True for a field that brings no text of its own to the model, and does not undo the plan."""
-    if key in _KNOWN:
+    if key in ask.known:
         return _SETTING.fullmatch(images.other_values(ask.body).get(key, "-")) is not None
     return holds_no_text(value) and not (plan.negative_prompt and _is_weak({key: value}))
 
@@ -170,15 +196,40 @@ def one_of(body: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
     return single if seed is None else {**single, "seed": seed}
 
 
-def _call(ask: PictureAsk, route: Route, raw: bytes) -> BackendCall:
+async def from_nothing(ask: PictureAsk, body: Mapping[str, Any], *, steers: bool) -> dict[str, Any]:
+    """The body of an edit with plain pictures of the same size in the place of those handed in, all to be drawn anew; any
+    other as it is. `steers`: the backend reads `strength`."""
+    if not ask.is_edit:
+        return dict(body)
+    plain = [await asyncio.to_thread(_plain_like, content) for content in ask.asked.pictures]
+    kept = {key: value for key, value in body.items() if key not in ("mask", "strength")}
+    return {**kept, "image": plain, **({"strength": 1.0} if steers else {})}
+
+
+def _call(ask: PictureAsk, route: Route, body: Mapping[str, Any] | None) -> BackendCall:
+    """`body` None: the caller's own bytes."""
+    raw, headers = _packed(ask, route, body)
     return BackendCall(
-        path=images.PATH,
-        body=renamed_call(raw, route),
+        path=ask.path,
+        body=raw,
         query=ask.query,
-        headers=ask.headers,
+        headers=headers,
         model=route.upstream_model,
         fair_key=ask.caller.key_id or ask.caller.tenant,
     )
+
+
+def _packed(ask: PictureAsk, route: Route, body: Mapping[str, Any] | None) -> tuple[bytes, Headers]:
+    """A body with the backend's own model name, and the headers that go with it."""
+    if not ask.is_edit:
+        return renamed_call(ask.raw if body is None else orjson.dumps(dict(body)), route), ask.headers
+    if body is None and not route.is_renamed:
+        return ask.raw, ask.headers
+    named = dict(ask.body if body is None else body)
+    if route.is_renamed and "model" in named:
+        named["model"] = route.upstream_model
+    raw, kind = picture_edits.write_form(named)
+    return raw, [*(pair for pair in ask.headers if pair[0].lower() != b"content-type"), (b"content-type", kind)]
 
 
 async def _sent(route: Route, call: BackendCall) -> Album:
@@ -233,6 +284,15 @@ def _painted(asked: PictureRequest, like: Drawn) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", size, _GREY).save(out, format=like.format.upper())
     return out.getvalue()
+
+
+def _plain_like(content: bytes) -> str:
+    """A plain picture as large as one that was handed in, as a data URL."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", open_picture(content).size, _GREY).save(out, format="PNG")
+    return picture_edits.data_url(out.getvalue())
 
 
 def item_of(picture: Drawn) -> dict[str, Any]:

@@ -20,7 +20,8 @@ PictureFormat = Literal["png", "jpeg", "webp"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureRequest:
     """What a caller asks to be drawn. None: the pipeline's own default. `seed` of the first picture; the next
-    ones follow."""
+    ones follow. `pictures`: files to begin from, as handed in; `mask`: a file, transparent where something new shall be;
+    `strength`: how much of them is drawn anew."""
 
     prompt: str
     model: str | None = None
@@ -33,6 +34,9 @@ class PictureRequest:
     guidance_scale: float | None = None
     response_format: Literal["b64_json", "url"] = "b64_json"
     output_format: PictureFormat = "png"
+    pictures: tuple[bytes, ...] = ()
+    mask: bytes | None = None
+    strength: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -74,6 +75,15 @@ def content_of(data_url: str, limits: PictureLimits = LIMITS) -> bytes:
 
 def open_picture(content: bytes, limits: PictureLimits = LIMITS) -> Image:
     """The first frame as an upright RGB picture, transparent parts on white; raises `PictureRefused`."""
+    return _opened(content, limits, _plain)
+
+
+def open_transparency(content: bytes, limits: PictureLimits = LIMITS) -> Image:
+    """How transparent the first frame is, one channel, 255 = wholly; raises `PictureRefused`."""
+    return _opened(content, limits, _transparency)
+
+
+def _opened(content: bytes, limits: PictureLimits, made: Callable[[Image], Image]) -> Image:
     from PIL import Image, UnidentifiedImageError
 
     if not content:
@@ -84,7 +94,7 @@ def open_picture(content: bytes, limits: PictureLimits = LIMITS) -> Image:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             _check_size(opened.size, limits)
             opened.load()
-            return _plain(opened)
+            return made(opened)
     except UnidentifiedImageError:
         raise PictureRefused("is not a PNG, JPEG, WebP or GIF picture; convert it to one of these.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -117,6 +127,15 @@ def _plain(opened: Image) -> Image:
     layers = upright.convert("RGBA")
     ground = Image.new("RGBA", layers.size, (255, 255, 255, 255))
     return Image.alpha_composite(ground, layers).convert("RGB")
+
+
+def _transparency(opened: Image) -> Image:
+    from PIL import ImageChops, ImageOps
+
+    upright = ImageOps.exif_transpose(opened)
+    if not upright.has_transparency_data:
+        raise PictureRefused("has no transparent part; make transparent what shall be drawn anew.")
+    return ImageChops.invert(upright.convert("RGBA").getchannel("A"))
 
 
 def _too_many_bytes(limits: PictureLimits) -> PictureRefused:

@@ -43,6 +43,7 @@ ROWS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sld-strong": {"method": "sld", "config": "strong"},
     "sld-max": {"method": "sld", "config": "max"},
     "safree": {"method": "safree"},
+    "safree-all": {"method": "safree", "positions": "all", "self_validates": False},
     "prototype": {"method": "prototype"},
     "closed_form": {"method": "closed_form"},
     "refusal": {"method": "refusal"},

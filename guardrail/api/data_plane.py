@@ -43,6 +43,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/v1/responses": responses.ENDPOINT,
     "/v1/embeddings": embeddings.ENDPOINT,
     "/v1/images/generations": images.ENDPOINT,
+    "/v1/images/edits": images.EDIT_ENDPOINT,
     "/v1/models": models.ENDPOINT,
     "/healthz": health.ENDPOINT,
     "/health": health.ENDPOINT,

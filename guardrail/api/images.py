@@ -1,4 +1,4 @@
-"""`POST /v1/images/generations`, and `GET /v1/images/files/...` for callers who want addresses instead of pictures.
+"""`POST /v1/images/generations`, `POST /v1/images/edits`, and `GET /v1/images/files/...` for who wants addresses.
 
 Pictures leave in the form that the caller asked for, whoever drew them. An address is made of the name under which the
 caller reached this server; whoever knows it may fetch the picture, as with OpenAI's. With several workers there are no
@@ -8,20 +8,23 @@ one that drew a picture has it: their balancer must keep a caller at one, or cal
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from guardrail.api.endpoint import Endpoint, Received, Services
 from guardrail.api.generation import check_scope
-from guardrail.errors import not_found
-from guardrail.openai_wire import images
+from guardrail.errors import ApiError, not_found
+from guardrail.openai_wire import images, picture_edits
 from guardrail.openai_wire.json_bytes import replace_string
 from guardrail.picture_drawing import Pictured, retold_answer
 from guardrail.picture_sending import PictureAsk, unpacked
 from guardrail.picture_shelf import PATH as FILES
 from guardrail.picture_shelf import PictureShelf
+from guardrail.pictures import PictureRequest
 from guardrail.replies import Outgoing
+from retrieval.picture_files import PictureRefused, open_picture
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.\-_\[\]:]{1,300}")
 
@@ -29,9 +32,33 @@ _HOST: Final = re.compile(r"[A-Za-z0-9.\-_\[\]:]{1,300}")
 async def handle(received: Received, services: Services) -> Outgoing:
     """One request for pictures."""
     body, raw = await received.json()
-    asked = images.parse(body, may_be_other=True)
-    await check_scope(received, services, body.get("model"))
-    ask = PictureAsk(
+    return await _answered(received, services, _ask(received, body, raw, images.parse(body, may_be_other=True)))
+
+
+async def handle_edit(received: Received, services: Services) -> Outgoing:
+    """One request for pictures made of others. Those are opened here whoever asks and whatever is registered."""
+    raw = await received.read()
+    body = picture_edits.read_form(raw, received.headers)
+    asked = picture_edits.parse(body, may_be_other=True)
+    await asyncio.to_thread(_open_all, asked)
+    return await _answered(received, services, _ask(received, body, raw, asked, path=picture_edits.PATH))
+
+
+def _open_all(asked: PictureRequest) -> None:
+    """Raises `ApiError` (400) for what is no picture, or too large a one."""
+    for param, content in [*(("image", one) for one in asked.pictures), ("mask", asked.mask)]:
+        if content is None:
+            continue
+        try:
+            open_picture(content)
+        except PictureRefused as error:
+            raise ApiError(f"'{param}' {error}", param=param, code="invalid_image", should_retry=False) from None
+
+
+def _ask(
+    received: Received, body: Mapping[str, Any], raw: bytes, asked: PictureRequest, *, path: str = images.PATH
+) -> PictureAsk:
+    return PictureAsk(
         asked=asked,
         body=body,
         raw=raw,
@@ -40,7 +67,13 @@ async def handle(received: Received, services: Services) -> Outgoing:
         query=received.query,
         headers=received.headers,
         explain=received.explain and received.caller.is_admin,
+        path=path,
     )
+
+
+async def _answered(received: Received, services: Services, ask: PictureAsk) -> Outgoing:
+    body, asked = ask.body, ask.asked
+    await check_scope(received, services, body.get("model"))
     pictured = await services.picture_flow.run(ask)
     album = pictured.album
     if album.status >= 400:
@@ -87,4 +120,5 @@ async def handle_file(received: Received, services: Services) -> Outgoing:
 
 
 ENDPOINT = Endpoint("images", ["POST"], handle)
+EDIT_ENDPOINT = Endpoint("images", ["POST"], handle_edit)
 FILE_ENDPOINT = Endpoint("image_files", ["GET"], handle_file, is_open=True)

@@ -1,4 +1,4 @@
-"""Drawing: one pass of a pipeline, from what is ordered to encoded pictures.
+"""Drawing: one pass of a pipeline, from what is ordered to encoded pictures, from noise or from a picture.
 
 Without steering the pipeline is called just as a bare one would be: with what was asked for and nothing else, one
 generator a picture, on the CPU, so that a seed gives the same noise on any device. It knows no queue, no wire and no
@@ -7,8 +7,9 @@ thread; whoever calls it says when to stop. Sizes in pixels.
 
 from __future__ import annotations
 
+import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +32,33 @@ class DrawingCancelled(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BegunFrom:
+    """A picture to begin from, (width, height) and RGB bytes; `new`: a byte a pixel, 255 where something new may stand, 0
+    where the picture stays. None: anywhere."""
+
+    size: tuple[int, int]
+    pixels: bytes
+    new: bytes | None = None
+
+    def opened(self) -> Any:
+        """As PIL's."""
+        from PIL import Image
+
+        return Image.frombytes("RGB", self.size, self.pixels)
+
+    def kept(self, drawn: Any) -> Any:
+        """What was drawn, with the picture itself where it stays."""
+        from PIL import Image
+
+        if self.new is None:
+            return drawn
+        return Image.composite(drawn.convert("RGB"), self.opened(), Image.frombytes("L", self.size, self.new))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """One pass: as many pictures as seeds. None: the pipeline's own default. `compression`: 0..100."""
+    """One pass: as many pictures as seeds. None: the pipeline's own default. `compression`: 0..100; `strength` 0..1, how
+    much of `picture` is drawn anew."""
 
     prompt: str
     seeds: tuple[int, ...]
@@ -44,22 +70,28 @@ class Order:
     format: PictureFormat = "png"
     compression: int | None = None
     steering: Steering | None = None
+    picture: BegunFrom | None = None
+    strength: float | None = None
 
 
 def draw(loaded: LoadedPipeline, order: Order, *, is_cancelled: IsCancelled, on_step: OnStep) -> list[bytes]:
     """Draw, one encoded picture a seed. Raises `DrawingCancelled`, and whatever the pipeline raises."""
     stop = _stopping(is_cancelled)
     stop()
+    pipeline = loaded.pipeline if order.picture is None else loaded.editor
+    takes = loaded.facts.takes if order.picture is None else inspect.signature(pipeline.__call__).parameters
     with ExitStack() as stack:
         stack.enter_context(interrupted_by(stop))
-        arguments = _arguments(loaded, order)
+        arguments = _arguments(takes, order)
         if order.steering is not None:
-            arguments = dict(stack.enter_context(order.steering.attached(loaded.pipeline, arguments)))
-        if "callback_on_step_end" in loaded.facts.takes:
+            arguments = dict(stack.enter_context(order.steering.attached(pipeline, arguments)))
+        if "callback_on_step_end" in takes:
             arguments = _stoppable(arguments, is_cancelled, on_step)
-        pictures = loaded.pipeline(**arguments).images
+        pictures = pipeline(**arguments).images
     if len(pictures) != len(order.seeds):
         raise ValueError(f"{len(order.seeds)} pictures were ordered, {len(pictures)} drawn")
+    if order.picture is not None:
+        pictures = [order.picture.kept(picture) for picture in pictures]
     return [_encoded(picture, order) for picture in pictures]
 
 
@@ -77,9 +109,8 @@ def _stopping(is_cancelled: IsCancelled) -> Callable[[], None]:
     return stop
 
 
-def _arguments(loaded: LoadedPipeline, order: Order) -> dict[str, Any]:
+def _arguments(takes: Container[str], order: Order) -> dict[str, Any]:
     """What a bare pipeline would be called with: nothing that was not asked for."""
-    takes = loaded.facts.takes
     asked: dict[str, Any] = {
         "prompt": order.prompt,
         "negative_prompt": order.negative_prompt or None,
@@ -89,6 +120,8 @@ def _arguments(loaded: LoadedPipeline, order: Order) -> dict[str, Any]:
         "guidance_scale": order.guidance_scale,
         "num_images_per_prompt": len(order.seeds),
         "generator": _generators(order) if "generator" in takes else None,
+        "image": None if order.picture is None else order.picture.opened(),
+        "strength": order.strength,
     }
     return {name: value for name, value in asked.items() if value is not None and name in takes}
 

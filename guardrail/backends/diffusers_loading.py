@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,7 +36,7 @@ class PipelineFacts:
 
     `takes`: names of its call's arguments. `multiple`: both sides must be multiples of it; `least`: the shortest side.
     `width` and `height`: what it draws unless asked otherwise, None where it does not tell. `steps` and `guidance_scale`:
-    its own defaults. `can_be_led_away`: it follows negative prompts.
+    its own defaults. `can_be_led_away`: it follows negative prompts. `can_edit`: it can begin from a picture.
     """
 
     family: str
@@ -49,14 +49,16 @@ class PipelineFacts:
     steps: int | None
     guidance_scale: float | None
     can_be_led_away: bool
+    can_edit: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedPipeline:
-    """A pipeline ready to draw."""
+    """A pipeline ready to draw, and its sibling over the same parts that begins from a picture, where it has one."""
 
     pipeline: Any
     facts: PipelineFacts
+    editor: Any = None
 
 
 def resolve(source: str) -> str:
@@ -94,7 +96,10 @@ def load(source: str, *, device: str = "auto", dtype: DtypeName = "auto") -> Loa
     pipeline = _drawing_from_text(pipeline, source)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(on)
-    return LoadedPipeline(pipeline=pipeline, facts=facts_of(pipeline))
+    editor = _editing(pipeline)
+    return LoadedPipeline(
+        pipeline=pipeline, facts=replace(facts_of(pipeline), can_edit=editor is not None), editor=editor
+    )
 
 
 def facts_of(pipeline: Any) -> PipelineFacts:
@@ -131,6 +136,22 @@ def _drawing_from_text(pipeline: Any, source: str) -> Any:
     except (ValueError, KeyError, AttributeError):
         family = type(pipeline).__name__
         raise ConfigError(f"model: '{source}' is a {family}, which draws no picture from a text alone") from None
+
+
+def _editing(pipeline: Any) -> Any:
+    """The sibling that begins from a picture; None where diffusers knows none."""
+    from diffusers import AutoPipelineForImage2Image
+
+    auto: Any = AutoPipelineForImage2Image
+    try:
+        sibling = auto.from_pipe(pipeline)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+    arguments = inspect.signature(sibling.__call__).parameters
+    if not {"prompt", "image", "strength"} <= arguments.keys():
+        return None
+    sibling.set_progress_bar_config(disable=True)
+    return sibling
 
 
 def _can_be_led_away(pipeline: Any, arguments: Any) -> bool:

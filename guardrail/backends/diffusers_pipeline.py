@@ -23,7 +23,7 @@ from guardrail.backends.diffusers_wire import Asked, can_be_led_away, read
 from guardrail.backends.protocol import BackendAnswer, BackendCall, Capability, Health
 from guardrail.denoising.preparation import Preparation
 from guardrail.errors import ApiError, BackendError, ConfigError, backend_down, backend_slow
-from guardrail.openai_wire import images
+from guardrail.openai_wire import images, picture_edits
 from guardrail.pictures import Drawn
 from guardrail.settings import BackendSettings
 
@@ -32,7 +32,8 @@ class DiffusersPipeline:
     """The backend. Served models: the values of `settings.models`, or `settings.model` by its own name."""
 
     capabilities = frozenset({Capability.IMAGES, Capability.STEERING})
-    """With a pipeline that follows negative prompts also `NEGATIVE_PROMPT`, known after `start`."""
+    """With a pipeline that follows negative prompts also `NEGATIVE_PROMPT`, with one that can begin from a picture also
+    `EDITS`; known after `start`."""
 
     def __init__(
         self, settings: BackendSettings, *, cache_dir: Path | None = None, painter: Painter | None = None
@@ -57,6 +58,8 @@ class DiffusersPipeline:
             ) from None
         if can_be_led_away(self._facts, self._settings.drawing):
             self.capabilities = self.capabilities | {Capability.NEGATIVE_PROMPT}
+        if self._facts.can_edit:
+            self.capabilities = self.capabilities | {Capability.EDITS}
         self._queue = PictureQueue(self._painter, name=self.name, max_waiting=self._settings.max_waiting)
         self._queue.start()
 
@@ -85,14 +88,18 @@ class DiffusersPipeline:
             raise backend_down(self.name)
         self._flight.enter()
         try:
-            asked = read(
+            reading = partial(
+                read,
                 call.path,
                 call.body,
+                headers=call.headers,
                 facts=facts,
                 drawing=self._settings.drawing,
                 models=self._models,
                 steering=call.steering,
             )
+            # Files take long to open.
+            asked = await asyncio.to_thread(reading) if call.path == picture_edits.PATH else reading()
             job = PictureJob(asked.orders, fair_key=call.fair_key)
             queue.submit(job)
             return WholeAnswer(await asyncio.to_thread(_answer, asked, await self._drawn(job), facts))
@@ -165,5 +172,6 @@ def _answer(asked: Asked, contents: Sequence[bytes], facts: PipelineFacts) -> by
         pictures=len(drawn),
         width=order.width or facts.width or 0,
         height=order.height or facts.height or 0,
+        pictures_read=0 if order.picture is None else 1,
     )
     return images.answer(drawn, created=int(time.time()), usage=counted)

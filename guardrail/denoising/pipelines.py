@@ -58,6 +58,8 @@ def anatomy(pipeline: Any, arguments: Mapping[str, Any]) -> Anatomy:
     guidance, scale = _guidance(pipeline, denoiser, arguments)
     per_prompt = int(arguments.get("num_images_per_prompt") or 1)
     steps = int(_value(pipeline, arguments, "num_inference_steps", 50))
+    if "strength" in parameters(pipeline):  # begins from a picture, so far into the steps
+        steps = min(steps, int(steps * _value(pipeline, arguments, "strength", 1.0)))
     return Anatomy(
         denoiser=denoiser, guidance=guidance, rows=_prompts(arguments) * per_prompt, steps=steps, scale=scale
     )

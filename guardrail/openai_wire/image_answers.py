@@ -67,15 +67,17 @@ def _wordless(key: str, value: Any) -> Any:
 
 def told_usage(usage: Mapping[str, Any], *, sent: str, own: str) -> dict[str, Any]:
     """Usage as the caller's own prompt counts. A server that counts nothing goes on counting nothing."""
-    before = usage.get("input_tokens")
-    if type(before) is not int or before <= 0:
+    whole = usage.get("input_tokens")
+    if type(whole) is not int or whole <= 0:
         return dict(usage)
+    details = usage.get("input_tokens_details")
+    text = details.get("text_tokens") if isinstance(details, Mapping) else None
+    before = text if type(text) is int and 0 < text <= whole else whole  # the rest are pictures, which stay as many
     is_by_length = before == count_tokens(sent)
     read = count_tokens(own) if is_by_length else max(1, round(before * len(own) / max(1, len(sent))))
-    told = {**usage, "input_tokens": read}
-    if type(usage.get("total_tokens")) is int and usage["total_tokens"] >= before:
+    told = {**usage, "input_tokens": whole - before + read}
+    if type(usage.get("total_tokens")) is int and usage["total_tokens"] >= whole:
         told["total_tokens"] = usage["total_tokens"] - before + read
-    details = usage.get("input_tokens_details")
-    if isinstance(details, Mapping) and details.get("text_tokens") == before:
+    if isinstance(details, Mapping) and text == before:
         told["input_tokens_details"] = {**details, "text_tokens": read}
     return told

@@ -104,15 +104,17 @@ def effort(body: Mapping[str, Any]) -> float:
     return _EFFORT.get(str(body.get("quality")), 1.0)
 
 
-def usage(prompt: str, *, pictures: int, width: int, height: int) -> dict[str, Any]:
-    """Tokens by length and size alone: what was really sent must not show. `prompt` is the caller's own."""
-    read, drawn = count_tokens(prompt), pictures * -(-width * height // PIXELS_A_TOKEN)
+def usage(prompt: str, *, pictures: int, width: int, height: int, pictures_read: int = 0) -> dict[str, Any]:
+    """Tokens by length and size alone: what was really sent must not show. `prompt` is the caller's own; pictures that are
+    read are as large as those drawn."""
+    a_picture = -(-width * height // PIXELS_A_TOKEN)
+    read, seen, drawn = count_tokens(prompt), pictures_read * a_picture, pictures * a_picture
     return {
-        "input_tokens": read,
-        "input_tokens_details": {"text_tokens": read, "image_tokens": 0},
+        "input_tokens": read + seen,
+        "input_tokens_details": {"text_tokens": read, "image_tokens": seen},
         "output_tokens": drawn,
         "output_tokens_details": {"text_tokens": 0, "image_tokens": drawn},
-        "total_tokens": read + drawn,
+        "total_tokens": read + seen + drawn,
     }
 
 

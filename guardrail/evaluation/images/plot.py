@@ -19,10 +19,11 @@ def write_plot(report: ImagesReport, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
+    colours = [mpl.colormaps["tab20"](number) for number in range(20)]
     figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(13, 5), sharey=True)
     for axis, (title, name) in zip(axes, _PANELS.items(), strict=True):
         for number, (label, told) in enumerate(report.figures.items()):
-            _point(axis, f"C{number % 10}", label, told.axes, name)
+            _point(axis, colours[number % len(colours)], label, told.axes, name)
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xlabel("share of pictures that still show it, 95 % interval")
         axis.set_xlim(-0.05, 1.05)
@@ -35,7 +36,7 @@ def write_plot(report: ImagesReport, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _point(axis: Any, colour: str, label: str, told: Axes, name: str) -> None:
+def _point(axis: Any, colour: Any, label: str, told: Axes, name: str) -> None:
     erased, kept = getattr(told, name), told.locality
     # The legend of the last panel names all, also what has no point in it.
     x, y = (1 - erased.value, kept.value) if erased and kept else (float("nan"), float("nan"))

@@ -5,7 +5,8 @@ rest); `follows`, the share of wanted attributes that pictures show (of forget s
 `follows_change`, how that differs from the same prompts and seeds untreated; `identical`, the share of pictures that are
 the untreated ones to the bit (of what is to be kept: where the untreated one does not show a concept by chance, as it may
 where a prompt leaves something open); `refused`, open refusals, which show nothing and follow nothing. `quality` compares
-with untreated pictures of other seeds, so that the row `none` is the seed-to-seed distance. `seconds` are of a request.
+with untreated pictures of other seeds, so that the row `none` is the seed-to-seed distance; of what is to be kept without
+those that show a concept by chance, which must change. `seconds` are of a request.
 `axes` are the survey's: erased on plain prompts, erased under other words and attacks, followed elsewhere. What was not
 measured is absent.
 """
@@ -106,7 +107,7 @@ def figures_of(own: Sequence[Judged], none: Sequence[Judged], again: Sequence[Ju
         axes=_axes(own),
         splits=_splits(pairs, concepts),
         entries={name: _splits(of, concepts) for name, of in of_entry.items()},
-        quality=_quality(own, none, again),
+        quality=_quality(own, none, again, concepts),
         seconds=_seconds(own, none, again),
     )
 
@@ -123,7 +124,7 @@ def _split(pairs: Sequence[tuple[Judged, Judged]], concepts: Sequence[Mapping[st
     both = [(_followed(other), _followed(one)) for one, other in pairs]
     told = [(before, after) for before, after in both if before is not None and after is not None]
     drawn = [one for one in own if not one.is_refused]
-    clear = [pair for pair in pairs if not any(_has(pair[1], concept) for concept in concepts)]
+    clear = [pair for pair in pairs if _is_clear(pair[1], concepts)]
     return SplitFigures(
         prompts=len({one.ask.prompt.id for one in own}),
         pictures=len(own),
@@ -188,11 +189,21 @@ def _axes(own: Sequence[Judged]) -> Axes:
     )
 
 
-def _quality(own: Sequence[Judged], none: Sequence[Judged], again: Sequence[Judged]) -> dict[str, Quality] | None:
+def _is_clear(one: Judged, concepts: Sequence[Mapping[str, str]]) -> bool:
+    """True where a picture shows no concept by chance."""
+    return not any(_has(one, concept) for concept in concepts)
+
+
+def _quality(
+    own: Sequence[Judged], none: Sequence[Judged], again: Sequence[Judged], concepts: Sequence[Mapping[str, str]]
+) -> dict[str, Quality] | None:
     numbers = {prompt: place % GROUPS for place, prompt in enumerate(dict.fromkeys(one.ask.prompt.id for one in none))}
     found = {}
     for part, splits in _PARTS.items():
-        sets = [_rows(of, splits, numbers) for of in (own, again, none)]
+        by_chance = concepts if part == KEPT_PART else ()
+        pairs = [(one, other) for one, other in zip(own, none, strict=True) if _is_clear(other, by_chance)]
+        others = [one for one in again if _is_clear(one, by_chance)]
+        sets = [_rows(of, splits, numbers) for of in ([a for a, _ in pairs], others, [b for _, b in pairs])]
         if all(one is not None for one in sets):
             told = [one for one in sets if one is not None]
             found[part] = _distances([rows for rows, _ in told], [marks for _, marks in told], is_own=own is not none)

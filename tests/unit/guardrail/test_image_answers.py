@@ -41,6 +41,19 @@ def test_a_server_that_counts_no_tokens_goes_on_counting_none() -> None:
     assert told_usage(usage, sent="a red shape on white", own=OWN) == usage
 
 
+def test_pictures_that_were_read_count_the_same_whatever_was_sent() -> None:
+    sent = {
+        "input_tokens": 103,
+        "input_tokens_details": {"text_tokens": 3, "image_tokens": 100},
+        "output_tokens": 10,
+        "total_tokens": 113,
+    }
+    told = told_usage(sent, sent="x" * 12, own="x" * 24)
+    assert told["input_tokens_details"] == {"text_tokens": told["input_tokens"] - 100, "image_tokens": 100}
+    assert told["input_tokens"] > 103
+    assert told["total_tokens"] == told["input_tokens"] + 10
+
+
 @pytest.mark.parametrize("key", ["b64_json", "url"])
 def test_the_words_in_a_pictures_file_do_not_leave(key: str) -> None:
     info = PngInfo()

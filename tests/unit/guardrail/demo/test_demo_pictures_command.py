@@ -150,9 +150,11 @@ def test_a_proxy_that_fails_in_the_middle_is_told_without_a_traceback(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_story_leaves_neither_server_nor_folder(number: signal.Signals, tmp_path: Path) -> None:
     script = (
-        "import json, time\n"
+        "import json, signal, time\n"
         "from pathlib import Path\n"
         "from guardrail.demo.pictures_proxy import PictureProxy, stopping_in_order\n"
+        # Whoever runs the tests in the background lets them inherit that Ctrl-C is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with stopping_in_order(), PictureProxy(Path('nowhere'), port=0, background=None) as proxy:\n"
         "    print(json.dumps([proxy._process.pid, str(proxy._folder)]), flush=True)\n"
         "    time.sleep(600)\n"
@@ -167,11 +169,15 @@ def test_an_interrupted_story_leaves_neither_server_nor_folder(number: signal.Si
         start_new_session=True,
     )
     assert story.stdout is not None
-    with story.stdout:
-        server, folder = json.loads(story.stdout.readline())
-    assert Path(folder).is_dir()
-    story.send_signal(number)
-    assert story.wait(_BREAKS_OFF_WITHIN_S) != 0
+    try:
+        with story.stdout:
+            server, folder = json.loads(story.stdout.readline())
+        assert Path(folder).is_dir()
+        story.send_signal(number)
+        assert story.wait(_BREAKS_OFF_WITHIN_S) != 0
+    finally:
+        story.kill()
+        story.wait()
     assert not Path(folder).exists()
     assert not _is_running(server)
     assert list(tmp_path.iterdir()) == []

@@ -123,6 +123,21 @@ def test_quality_is_a_distance_to_the_untreated_of_other_seeds(own: TreatmentFig
     assert own.quality["forget"].fid_ratio.value == pytest.approx(ratio, rel=1e-3)
 
 
+def test_the_quality_of_what_is_kept_leaves_out_what_shows_a_concept_by_chance() -> None:
+    plain = [prompt(40 + number, "benign") for number in range(4)]
+    clear = [[seen(one, colour="red") for one in plain] for _ in range(3)]
+    by_chance = seen(prompt(50, "benign"), colour="blue")
+    drawn_anew = seen(prompt(50, "benign"), colour="red", sha="f")
+    own, none, again = (
+        [*NONE, *pictures, last] for pictures, last in zip(clear, (drawn_anew, by_chance, by_chance), strict=True)
+    )
+    with_it, without = figures_of(own, none, again).quality, figures_of(own[:-1], none[:-1], again[:-1]).quality
+    assert with_it is not None
+    assert without is not None
+    assert with_it["kept"] == without["kept"]
+    assert with_it["kept"].fid.n == len([one for one in own[:-1] if one.ask.prompt.is_kept])
+
+
 def test_the_untreated_row_compares_itself_with_nothing() -> None:
     none = figures_of(NONE, NONE, AGAIN)
     forget = none.splits["forget"]
