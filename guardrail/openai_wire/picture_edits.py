@@ -87,8 +87,10 @@ def parse(body: Mapping[str, Any], *, may_be_other: bool = False) -> PictureRequ
 
 
 def handed_in(body: Mapping[str, Any]) -> list[PictureInput]:
-    """The pictures of a body, for whoever looks at them. A mask shows nothing."""
-    return [PictureInput(part=("image", place), url=url) for place, url in enumerate(body.get("image") or ())]
+    """The pictures of a body, for whoever looks at them; a mask is one, as some servers read more of it than where it is
+    transparent."""
+    pictures = [PictureInput(part=("image", place), url=url) for place, url in enumerate(body.get("image") or ())]
+    return [*pictures, PictureInput(part=("mask",), url=body["mask"])] if "mask" in body else pictures
 
 
 def content_of(url: str) -> bytes:

@@ -111,6 +111,18 @@ async def test_a_handed_in_picture_of_an_entry_does_not_come_back(folder: Path, 
         assert await edited(proxy, OTHER, picture=square("blue")) == other
 
 
+async def test_a_mask_is_looked_at_like_a_picture(folder: Path, tmp_path: Path) -> None:
+    mask = Image.new("RGBA", (PIXELS, PIXELS), (0, 90, 0, 255))
+    mask.paste((0, 0, 0, 0), (0, 0, PIXELS // 2, PIXELS))
+    seen = Image.new("RGB", mask.size, "white")
+    seen.paste((0, 90, 0), (PIXELS // 2, 0, PIXELS, PIXELS))
+    fields = {"mask": ("m.png", encoded(mask), "image/png")}
+    async with drawing(folder, tmp_path, embedder=SameOnly()) as proxy:
+        before = await edited(proxy, OTHER, **fields)
+        await proxy.forget("a thing", kind="object", images=[data_url(encoded(seen))])
+        assert await edited(proxy, OTHER, **fields) != before
+
+
 async def test_what_still_shows_an_entry_is_drawn_from_nothing(folder: Path, tmp_path: Path) -> None:
     async with drawing(folder, tmp_path, embedder=SameOnly()) as proxy:
         (result,) = await edited(proxy, OTHER)
