@@ -116,11 +116,11 @@ async def test_a_mask_is_looked_at_like_a_picture(folder: Path, tmp_path: Path) 
     mask.paste((0, 0, 0, 0), (0, 0, PIXELS // 2, PIXELS))
     seen = Image.new("RGB", mask.size, "white")
     seen.paste((0, 90, 0), (PIXELS // 2, 0, PIXELS, PIXELS))
-    fields = {"mask": ("m.png", encoded(mask), "image/png")}
+    file = ("m.png", encoded(mask), "image/png")
     async with drawing(folder, tmp_path, embedder=SameOnly()) as proxy:
-        before = await edited(proxy, OTHER, **fields)
+        before = await edited(proxy, OTHER, mask=file)
         await proxy.forget("a thing", kind="object", images=[data_url(encoded(seen))])
-        assert await edited(proxy, OTHER, **fields) != before
+        assert await edited(proxy, OTHER, mask=file) != before
 
 
 async def test_what_still_shows_an_entry_is_drawn_from_nothing(folder: Path, tmp_path: Path) -> None:
