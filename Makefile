@@ -99,8 +99,8 @@ bench-unlearning: $(READY)  ## every treatment through the proxy on a model that
 	$(BIN)/expunge bench unlearning --on $(UNLEARNING_ON) --out $(UNLEARNING_OUT) --plot $(UNLEARNING_OUT:.json=.png) $(BENCH_ARGS)
 
 bench-images: $(READY)  ## every picture treatment through the proxy on the shapes model (IMAGES_MODEL=folder); hours, goes on where it stopped
-	$(BIN)/python -m benchmarks.shapes.attacks --model $(IMAGES_MODEL) --out .cache/images/attacks.jsonl || test $$? -eq 1  # 1: none found for some concept
-	$(BIN)/python -m benchmarks.shapes.bench --model $(IMAGES_MODEL) --attacks .cache/images/attacks.jsonl --out $(IMAGES_OUT) --plot $(IMAGES_OUT:.json=.png) --grid $(IMAGES_OUT:.json=_grid.png) $(BENCH_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.shapes.attacks --model $(IMAGES_MODEL) --out .cache/images/attacks.jsonl || test $$? -eq 1  # 1: none found for some concept
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.shapes.bench --model $(IMAGES_MODEL) --attacks .cache/images/attacks.jsonl --out $(IMAGES_OUT) --plot $(IMAGES_OUT:.json=.png) --grid $(IMAGES_OUT:.json=_grid.png) $(BENCH_ARGS)
 
 methods-table: $(READY)  ## put the newest consolidation result into finetune/README.md
 	$(BIN)/python -m benchmarks.consolidation.table "$$(ls benchmarks/results/consolidation_*.json | tail -1)"

@@ -85,6 +85,14 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
     "wga": _tried("wga", (1e-3, 5, {"retain_weight": 3.0}), (1e-3, 5, {}))
     + _tried("wga", (1e-3, 5, {}), edit_scale=0.75)
     + _tried("wga", (1e-3, 5, {}), edit_scale=0.7),
+    "satimp": _tried(
+        "satimp",
+        (1e-3, 5, {"forget_weight": 1.0}),
+        (1e-3, 5, {"beta_1": 1.0, "forget_weight": 1.0}),
+        (1e-3, 5, {"forget_weight": 5.0}),
+    ),
+    "ce_u": _tried("ce_u", (1e-3, 3, {"retain_weight": 1.0}), (1e-3, 5, {"skipped": 0, "retain_weight": 1.0})),
+    "llmu": _tried("llmu", (1e-3, 3, {}), (1e-3, 3, {"forget_weight": 0.5}), (1e-3, 5, {"forget_weight": 0.5})),
     "task_vector": _tried(
         "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 5.0})
     ),

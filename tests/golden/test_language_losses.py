@@ -168,6 +168,21 @@ def expected_wga(beta: float) -> float:
     return sum(math.exp(beta * said) / beta for row in log_probabilities(MODEL, "forget") for said in row)
 
 
+def expected_satimp(beta_1: float, beta_2: int) -> float:
+    """The integral of q^(beta_1 - 1) (1 - q)^beta_2 from 0 to p, by Simpson's rule."""
+    total = 0.0
+    for said in (said for row in log_probabilities(MODEL, "forget") for said in row):
+        q = np.linspace(0.0, math.exp(said), 20_001)
+        f = q ** (beta_1 - 1) * (1 - q) ** beta_2
+        total += float((f[0] + 4 * f[1:-1:2].sum() + 2 * f[2:-1:2].sum() + f[-1]) * (q[1] - q[0]) / 3)
+    return total
+
+
+def expected_ce_u(skipped: int) -> float:
+    rows = log_probabilities(MODEL, "forget")
+    return sum(-math.log1p(-math.exp(said)) for row in rows for said in row[skipped:])
+
+
 CASES: dict[str, tuple[str, dict[str, object], dict[str, float]]] = {
     "grad_ascent": ("grad_ascent", {}, {"forget": -nll("forget")}),
     "grad_diff": ("grad_diff", {}, {"forget": -nll("forget"), "retain": nll("retain")}),
@@ -200,6 +215,24 @@ CASES: dict[str, tuple[str, dict[str, object], dict[str, float]]] = {
         {"forget": expected_undial(3.0), "retain": nll("retain")},
     ),
     "wga": ("wga", {}, {"forget": expected_wga(1.0), "retain": nll("retain")}),
+    "satimp": ("satimp", {}, {"forget": expected_satimp(5.0, 1), "retain": nll("retain")}),
+    "satimp, less of what is sure": (
+        "satimp",
+        {"beta_1": 2.0, "beta_2": 3, "retain_weight": 0},
+        {"forget": expected_satimp(2.0, 3)},
+    ),
+    "ce_u": ("ce_u", {}, {"forget": expected_ce_u(1)}),
+    "ce_u on every token": (
+        "ce_u",
+        {"skipped": 0, "retain_weight": 1.0},
+        {"forget": expected_ce_u(0), "retain": nll("retain")},
+    ),
+    "llmu": ("llmu", {}, {"forget": -nll("forget"), "mismatch": nll("alternative"), "retain": expected_kl()}),
+    "llmu without mismatch": (
+        "llmu",
+        {"mismatch_weight": 0},
+        {"forget": -nll("forget"), "retain": expected_kl()},
+    ),
     "wga, sooner done": ("wga", {"beta": 3, "retain_weight": 0}, {"forget": expected_wga(3.0)}),
 }
 
@@ -223,6 +256,9 @@ AVERAGED_OVER = {
     "rmu": {"forget": ("sequence", 1.0), "retain": ("sequence", 1200.0)},
     "undial": {"forget": ("token", 1.0)},
     "wga": {"forget": ("token", 1.0), "retain": ("token", 1.0)},
+    "satimp": {"forget": ("token", 0.1), "retain": ("token", 1.0)},
+    "ce_u": {"forget": ("token", 1.0)},
+    "llmu": {"forget": ("token", 0.1), "alternative": ("token", 1.0), "retain": ("token", 1.0)},
 }
 
 

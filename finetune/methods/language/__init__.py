@@ -11,13 +11,16 @@ from dataclasses import fields
 from typing import Any, cast
 
 from finetune.errors import unknown_name
+from finetune.methods.language.ce_u import CEU
 from finetune.methods.language.dpo import DPO
 from finetune.methods.language.grad_ascent import GradAscent
 from finetune.methods.language.grad_diff import GradDiff
 from finetune.methods.language.kl_minimisation import KLMinimisation
+from finetune.methods.language.llmu import LLMU
 from finetune.methods.language.npo import NPO
 from finetune.methods.language.protocol import LossMethod, Need, Recipe, WeightEdit
 from finetune.methods.language.rmu import RMU
+from finetune.methods.language.satimp import SatImp
 from finetune.methods.language.simnpo import SimNPO
 from finetune.methods.language.task_vector import Negation, TaskVector
 from finetune.methods.language.uld_assistant import UldAssistant
@@ -34,6 +37,9 @@ LOSSES: dict[str, type[LossMethod]] = {
     "rmu": RMU,
     "undial": Undial,
     "wga": WGA,
+    "satimp": SatImp,
+    "ce_u": CEU,
+    "llmu": LLMU,
 }
 
 EDITS: dict[str, type[WeightEdit]] = {

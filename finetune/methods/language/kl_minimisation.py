@@ -16,8 +16,8 @@ from typing import ClassVar
 
 from finetune.data.batch import UnlearningBatch
 from finetune.methods.language.hyper_parameters import Weight, check
-from finetune.methods.language.losses import frozen_predictions_of, predictions_of, token_kl, token_nll
-from finetune.methods.language.parts import reference_of, retain_of
+from finetune.methods.language.losses import predictions_of, token_nll
+from finetune.methods.language.parts import retain_kl
 from finetune.methods.language.protocol import LanguageModel, Need, Term
 
 
@@ -41,17 +41,7 @@ class KLMinimisation:
 
     def loss(self, batch: UnlearningBatch, model: LanguageModel, reference: LanguageModel | None) -> tuple[Term, ...]:
         """Two terms. Raises `InvalidData` without a retain set, `InvalidPlan` without a reference."""
-        retain = self._retain(batch, model, reference)
+        retain = retain_kl(batch, model, reference, method=self.name, weight=self.retain_weight)
         total = -token_nll(predictions_of(model, batch.forget)).sum()
         forget = Term(name="forget", total=total, part="forget", unit="token", weight=self.forget_weight)
         return (forget, *retain)
-
-    def _retain(
-        self, batch: UnlearningBatch, model: LanguageModel, reference: LanguageModel | None
-    ) -> tuple[Term, ...]:
-        if self.retain_weight == 0:
-            return ()
-        tokens = retain_of(batch, self.name)
-        said_before = frozen_predictions_of(reference_of(reference, self.name), tokens)
-        total = token_kl(said_before, predictions_of(model, tokens)).sum()
-        return (Term(name="retain", total=total, part="retain", unit="token", weight=self.retain_weight),)

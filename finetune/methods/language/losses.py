@@ -80,6 +80,18 @@ def token_nll(said: Predictions) -> Tensor:
     return functional.cross_entropy(said.logits_NV, said.labels_N, reduction="none")
 
 
+def token_unlikelihood(said: Predictions) -> Tensor:
+    """[N]: -log(1 - p(token)), as log sum exp of all logits less that of all but the token's."""
+    others_NV = said.logits_NV.scatter(1, said.labels_N[:, None], -math.inf)
+    return said.logits_NV.logsumexp(dim=-1) - others_NV.logsumexp(dim=-1)
+
+
+def learnt_before(said: Predictions) -> Tensor:
+    """[N]: how many tokens of its own sequence are learnt before each."""
+    counted_BS = said.learnt_BS.cumsum(dim=1) - 1
+    return counted_BS[said.learnt_BS]
+
+
 def sequence_nll(said: Predictions) -> Tensor:
     """[B]: the sum over the learnt tokens of each sequence."""
     return said.per_sequence(token_nll(said))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from finetune.data.batch import TokenBatch, UnlearningBatch
 from finetune.errors import InvalidData, InvalidPlan
-from finetune.methods.language.losses import predictions_of, token_nll
+from finetune.methods.language.losses import frozen_predictions_of, predictions_of, token_kl, token_nll
 from finetune.methods.language.protocol import LanguageModel, Need, Term
 
 
@@ -55,4 +55,16 @@ def retain_nll(batch: UnlearningBatch, model: LanguageModel, *, method: str, wei
     if weight == 0:
         return ()
     total = token_nll(predictions_of(model, retain_of(batch, method))).sum()
+    return (Term(name="retain", total=total, part="retain", unit="token", weight=weight),)
+
+
+def retain_kl(
+    batch: UnlearningBatch, model: LanguageModel, reference: LanguageModel | None, *, method: str, weight: float
+) -> tuple[Term, ...]:
+    """KL(before || now) on texts to keep, a mean over their learnt tokens; no term for weight 0."""
+    if weight == 0:
+        return ()
+    tokens = retain_of(batch, method)
+    said_before = frozen_predictions_of(reference_of(reference, method), tokens)
+    total = token_kl(said_before, predictions_of(model, tokens)).sum()
     return (Term(name="retain", total=total, part="retain", unit="token", weight=weight),)
