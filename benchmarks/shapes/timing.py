@@ -1,6 +1,6 @@
 """What forgetting costs a picture, in pairs: two proxies over the shapes model, one with entries, one without.
 
-    python -m benchmarks.shapes.timing --out R.json
+    OMP_NUM_THREADS=1 python -m benchmarks.shapes.timing --out R.json
 
 Every prompt goes to both, in an order drawn by lot, one request at a time, so that other work on the machine meets both
 alike. `untouched` are prompts that touch no entry (they are held against all, and the picture is looked at), `treated`

@@ -13,11 +13,11 @@ import io
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import yaml
 
@@ -65,9 +65,6 @@ class PictureClient(Client):
 
 class PictureProxy(RunningProxy):
     """Use as a context manager. `background`: a folder of ordinary pictures, None where they lie beside the encoder."""
-
-    environment: ClassVar[Mapping[str, str]] = {**RunningProxy.environment, "OMP_NUM_THREADS": "1"}
-    """The model is so small that two threads take three times as long as one."""
 
     def __init__(self, model: Path, *, port: int, background: Path | None) -> None:
         super().__init__(port=port, admin_port=0)

@@ -9,10 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 import click
 import yaml
@@ -26,10 +25,7 @@ _STOP_TIMEOUT_S = 40.0
 
 
 class RunningProxy:
-    """Use as a context manager. `environment`: variables of the process where this one has none of the name."""
-
-    environment: ClassVar[Mapping[str, str]] = {"HF_HUB_OFFLINE": "1"}
-    """The models are installed packages: no hub is asked."""
+    """Use as a context manager."""
 
     def __init__(self, *, port: int, admin_port: int) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="expunge-demo-"))
@@ -46,7 +42,8 @@ class RunningProxy:
         command = [sys.executable, "-c", start, "serve", "--config", str(self._config)]
         with self._log.open("wb") as log:
             # The interpreter that runs the demo, with fixed arguments.
-            environment = {**self.environment, **os.environ}
+            # The models are installed packages: no hub is asked.
+            environment = {"HF_HUB_OFFLINE": "1", **os.environ}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603
         return self
 
