@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrieval.concept_states.readers import denoiser_of
+from retrieval.concept_states.readers import denoiser_of, find_denoiser
 from retrieval.errors import InvalidEdit, UnfitPipeline
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 def weight_shapes(pipeline: Any) -> Shapes:
     """Of the denoiser's weights, by name; none where a pipeline has no denoiser."""
-    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    denoiser = find_denoiser(pipeline)
     return {name: tuple(one.shape) for name, one in denoiser.named_parameters()} if denoiser is not None else {}
 
 

@@ -46,12 +46,19 @@ class TrainingProgress:
         self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._console = console
         self._task: TaskID | None = None
+        self._drawing: TaskID | None = None
         self._stage, self._last = 0, 0
         self._steps, self._tokens, self._seconds = 0, 0, 0.0
 
     def say(self, line: str) -> None:
         """A line of its own."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def drawing(self, done: int, of: int) -> None:
+        """A bar of the pictures that are trained on; nothing off a terminal."""
+        if self._drawing is None:
+            self._drawing = self.bars.add_task("Drawing", total=of, at="")
+        self.bars.update(self._drawing, completed=done)
 
     def step(self, report: StepReport | DenoisingReport) -> None:
         """After every step."""

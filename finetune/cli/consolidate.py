@@ -150,7 +150,7 @@ def _run_on_images(options: RunOptions, *, dry_run: bool, as_json: bool) -> None
             show_image_outlook(check_image_run(request), as_json=as_json)
             return
     with told(stopped=STOPPED), memory_told(), training_progress() as progress:
-        result = run_on_images(request, progress.say, progress=progress.step)
+        result = run_on_images(request, progress.say, drawing=progress.drawing, progress=progress.step)
     show_image_run(result, as_json=as_json)
 
 

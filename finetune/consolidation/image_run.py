@@ -38,6 +38,8 @@ from retrieval.errors import UnfitPipeline
 from retrieval.picture_edits import write_differences
 
 Say = Callable[[str], None]
+Drawing = Callable[[int, int], None]
+"""Hears how many pictures to train on are drawn, and of how many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +113,11 @@ def check_image_run(request: ImageRunRequest) -> CheckedImageRun:
 
 
 def run_on_images(
-    request: ImageRunRequest, say: Say, *, progress: Callable[[DenoisingReport], None] | None = None
+    request: ImageRunRequest,
+    say: Say,
+    *,
+    drawing: Drawing = lambda done, of: None,
+    progress: Callable[[DenoisingReport], None] | None = None,
 ) -> ImageRunResult:
     """Carry out the request. Raises as `check_image_run` before any work, and `TrainingDiverged` in the middle of it."""
     started = time.perf_counter()
@@ -122,7 +128,7 @@ def run_on_images(
         folder.tidy()
         return ImageRunResult(folder=request.out, manifest=checked.finished)
     pipeline = load_pipeline(request.base)
-    count = _Count(progress)
+    count = _Count(progress, drawing)
     with folder.held():
         was_resumed = folder.claim()
         try:
@@ -151,7 +157,7 @@ def _trained(pipeline: Any, checked: CheckedImageRun, say: Say, count: _Count) -
     method: Any = checked.method
     plan = checked.plan or checked.request.plan
     say(f"Drawing what {method.name} is trained on: {len(checked.texts.pairs)} pairs of prompts.")
-    bank = fill(pipeline, checked.texts, method.needs, plan)
+    bank = fill(pipeline, checked.texts, method.needs, plan, tell=count.drawn)
     say(f"Training by {method.name}: {plan.steps} steps.")
     trainer = DenoisingTrainer(
         pipeline,
@@ -171,8 +177,9 @@ def _trained(pipeline: Any, checked: CheckedImageRun, say: Say, count: _Count) -
 class _Count:
     """Counts steps as they are reported, and passes the reports on."""
 
-    def __init__(self, progress: Callable[[DenoisingReport], None] | None) -> None:
-        self._progress, self._steps, self._seconds = progress, 0, 0.0
+    def __init__(self, progress: Callable[[DenoisingReport], None] | None, drawing: Drawing) -> None:
+        self._progress, self.drawn = progress, drawing
+        self._steps, self._seconds = 0, 0.0
 
     def __call__(self, report: DenoisingReport) -> None:
         self._steps += 1

@@ -11,63 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from finetune.errors import InvalidData
+from retrieval.concept_states.frames import ORDINARY, WITHOUT_NEIGHBOURS, Frame, frames_of
 from retrieval.concept_states.samples import ConceptTexts
-from retrieval.entry import EntryKind, ForgetEntry
+from retrieval.entry import ForgetEntry
 
-WITHOUT_NEIGHBOURS = frozenset({EntryKind.PERSON, EntryKind.PERSONAL_DATA, EntryKind.STYLE, EntryKind.WORK})
 MOST_NAMES = 8
 MOST_PAIRS = 64
 MOST_KEPT = 64
-
-Frame = tuple[str, str]
-"""A prompt with a place for the concept, and the same without it."""
-
-_AS_STYLE: tuple[Frame, ...] = (
-    ("a painting in the style of {}", "a painting"),
-    ("a picture in {} style", "a picture"),
-    ("a house by {}", "a house"),
-    ("a dog in the style of {}", "a dog"),
-    ("a {} picture", "a picture"),
-    ("a {} circle on a white background", "a circle on a white background"),
-    ("a red {} square", "a red square"),
-    ("a {} drawing of a tree", "a drawing of a tree"),
-)
-_AS_PERSON: tuple[Frame, ...] = (
-    ("{}", "a person"),
-    ("a photo of {}", "a photo of a person"),
-    ("a portrait of {}", "a portrait of a person"),
-    ("{} in a garden", "a person in a garden"),
-    ("{} and a dog", "a person and a dog"),
-    ("a drawing of {} on a white background", "a drawing of a person on a white background"),
-)
-_AS_THING: tuple[Frame, ...] = (
-    ("a {}", "a thing"),
-    ("a picture of a {}", "a picture of a thing"),
-    ("a {} on a white background", "a thing on a white background"),
-    ("a small {} beside a house", "a small thing beside a house"),
-    ("a {} circle", "a circle"),
-    ("a {} square on a dark background", "a square on a dark background"),
-    ("a {} car on a street", "a car on a street"),
-    ("a drawing of a {} thing", "a drawing of a thing"),
-)
-FRAMES: dict[EntryKind, tuple[Frame, ...]] = {
-    EntryKind.STYLE: _AS_STYLE,
-    EntryKind.PERSON: _AS_PERSON,
-    EntryKind.PERSONAL_DATA: _AS_PERSON,
-}
-"""By kind; `_AS_THING` for the others, where a name may be a noun or describe one."""
-
-ORDINARY = (
-    "",
-    "a picture",
-    "a photo of a dog",
-    "a house on a white background",
-    "a small circle",
-    "a red car on a street",
-    "a painting of a tree",
-    "two people in a garden",
-)
-"""Prompts that must stay as they are under any concept that is not named in them."""
 
 
 def concept_texts(entries: Sequence[ForgetEntry]) -> ConceptTexts:
@@ -76,11 +26,7 @@ def concept_texts(entries: Sequence[ForgetEntry]) -> ConceptTexts:
     pairs: list[Frame] = []
     kept: list[str] = []
     for entry in entries:
-        frames, names, anchor = (
-            FRAMES.get(entry.kind, _AS_THING),
-            _names([entry])[:MOST_NAMES],
-            anchor_of(entry, entries),
-        )
+        frames, names, anchor = frames_of(entry.kind), _names([entry])[:MOST_NAMES], anchor_of(entry, entries)
         own = [*_exemplars(entry, names, anchor), *_framed(frames, names, anchor)]
         pairs += list(dict.fromkeys(own))[:MOST_PAIRS]
         kept += [with_it.format(name) for with_it, _ in frames for name in entry.neighbors][:MOST_KEPT]

@@ -8,10 +8,11 @@ It does not know methods or their tables. Strings are refused, not read: whoever
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from finetune.errors import InvalidPlan
+from finetune.errors import InvalidPlan, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,17 @@ Weight = Annotated[float, Bound(wanted="a finite number, 0 or greater", at_least
 Positive = Annotated[float, Bound(wanted="a finite number greater than 0", above=0.0)]
 Share = Annotated[float, Bound(wanted="a number from 0 to 1", at_least=0.0, at_most=1.0)]
 Whole = Annotated[int, Bound(wanted="a whole number, 0 or greater", at_least=0)]
+
+
+def made(methods: Mapping[str, Any], name: str, hyper_parameters: Mapping[str, object]) -> Any:
+    """The method of that name. Raises `InvalidPlan` for an unknown method or hyper-parameter, and as `check`."""
+    if name not in methods:
+        raise unknown_name("method", name, methods)
+    known = {field.name for field in fields(methods[name])}
+    for given in hyper_parameters:
+        if given not in known:
+            raise unknown_name(f"hyper-parameter of {name}", given, known)
+    return methods[name](**hyper_parameters)
 
 
 def check(method: Any) -> None:

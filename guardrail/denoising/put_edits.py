@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from retrieval.concept_states.readers import find_denoiser
 from retrieval.picture_edits import EditedPipeline, EditFiles, read_edit
 
 Edits = tuple[EditFiles, ...]
@@ -18,7 +19,7 @@ _there: WeakKeyDictionary[Any, tuple[Edits, EditedPipeline]] = WeakKeyDictionary
 
 def put(pipeline: Any, edits: Edits) -> None:
     """These and no others. Raises `InvalidEdit` or `UnfitPipeline`, with the pipeline as it was."""
-    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    denoiser = find_denoiser(pipeline)
     before, edited = _there.get(denoiser, ((), None)) if denoiser is not None else ((), None)
     if before == edits:
         return

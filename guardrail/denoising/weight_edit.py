@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from guardrail.denoising.subspaces import LowRankMap, closed_form_map
 from retrieval.concept_states.interruption import look_up
 from retrieval.concept_states.readers import readers
-from retrieval.concept_states.samples import ConceptTexts, Samples, distinct, samples
+from retrieval.concept_states.samples import ConceptTexts, Samples, samples_of_pooled, samples_of_states
 from retrieval.concept_states.text_states import encode
 from retrieval.errors import UnfitPipeline
 
@@ -48,20 +48,14 @@ def build_edit(pipeline: Any, texts: ConceptTexts, *, ridge: float = 1e-4) -> We
     """The edit of one concept; costs one pass of the text encoders over its texts."""
     count, states = len(texts.pairs), encode(pipeline, texts.listed)
     look_up()
-    of_segments = [samples(states, segment, count) for segment in range(len(states.segments))]
-    fitted = _fitted(of_segments, ridge)
+    fitted = _fitted(samples_of_states(states, count), ridge)
     look_up()
-    of_pooled = None if states.pooled_NP is None else _fitted([samples(states, None, count)], ridge)
-    return WeightEdit(states=fitted, pooled=of_pooled)
+    of_pooled = samples_of_pooled(states, count)
+    return WeightEdit(states=fitted, pooled=None if of_pooled is None else _fitted(of_pooled, ridge))
 
 
-def _fitted(parts: list[Samples], ridge: float) -> LowRankMap:
-    """One map for all segments: a layer does not know which of them it reads."""
-    import torch
-
-    given_ND, wanted_ND = (torch.cat([getattr(one.moved, name) for one in parts]) for name in ("given_ND", "wanted_ND"))
-    kept_MD = distinct(torch.cat([one.kept_MD for one in parts]))
-    return closed_form_map(given_ND, wanted_ND, kept_MD, ridge=ridge).on("cpu")
+def _fitted(learnt: Samples, ridge: float) -> LowRankMap:
+    return closed_form_map(learnt.given_ND, learnt.wanted_ND, learnt.kept_MD, ridge=ridge).on("cpu")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def readers(pipeline: Any) -> list[Reader]:
     cannot be edited."""
     import torch
 
-    denoiser: Any = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    denoiser: Any = find_denoiser(pipeline)
     found = [(layer, False) for layer in _of_states(denoiser)] + [(layer, True) for layer in _of_pooled(denoiser)]
     if not any(not is_pooled for _, is_pooled in found):
         raise UnfitPipeline(f"{type(pipeline).__name__} has no layer that reads text states; use prototype or rewrite")
@@ -43,9 +43,14 @@ def readers(pipeline: Any) -> list[Reader]:
     ]
 
 
+def find_denoiser(pipeline: Any) -> Any | None:
+    """The model that predicts noise or velocity, which all edits are of; None where a pipeline has none."""
+    return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+
+
 def denoiser_of(pipeline: Any) -> Any:
-    """The model that predicts noise or velocity, which all edits are of. Raises `UnfitPipeline` where there is none."""
-    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    """The same. Raises `UnfitPipeline` where there is none."""
+    denoiser = find_denoiser(pipeline)
     if denoiser is None:
         raise UnfitPipeline(f"{type(pipeline).__name__} has neither a unet nor a transformer")
     return denoiser

@@ -8,6 +8,7 @@ Shapes: N samples with the concept, M to keep, T positions, D width, P width of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,27 @@ class Samples:
         """Without those that the concept does not change."""
         is_moved = (self.given_ND - self.wanted_ND).norm(dim=1) > _LEAST_MOVE
         return Samples(given_ND=self.given_ND[is_moved], wanted_ND=self.wanted_ND[is_moved], kept_MD=self.kept_MD)
+
+
+def samples_of_states(states: TextStates, count: int) -> Samples:
+    """What was moved in all segments together, as a layer does not know which of them it reads; kept ones once each."""
+    return _together([samples(states, segment, count) for segment in range(len(states.segments))])
+
+
+def samples_of_pooled(states: TextStates, count: int) -> Samples | None:
+    """The same of the pooled vector; None where a pipeline has none."""
+    return None if states.pooled_NP is None else _together([samples(states, None, count)])
+
+
+def _together(parts: Sequence[Samples]) -> Samples:
+    import torch
+
+    moved = [one.moved for one in parts]
+    return Samples(
+        given_ND=torch.cat([one.given_ND for one in moved]),
+        wanted_ND=torch.cat([one.wanted_ND for one in moved]),
+        kept_MD=distinct(torch.cat([one.kept_MD for one in parts])),
+    )
 
 
 def samples(states: TextStates, segment: int | None, count: int) -> Samples:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, cast
-
-from finetune.errors import unknown_name
+from finetune.methods.hyper_parameters import made
 from finetune.methods.image.concept_ablation import ConceptAblation
 from finetune.methods.image.esd import ESD
 from finetune.methods.image.protocol import DenoisingLoss, Need, TextEdit
@@ -33,15 +29,8 @@ def make_method(name: str, /, **hyper_parameters: object) -> DenoisingLoss | Tex
 
     Raises `InvalidPlan` for an unknown method or hyper-parameter, and for a value of the wrong type or out of range.
     """
-    methods: dict[str, Any] = {**EDITS, **LOSSES}
-    if name not in methods:
-        raise unknown_name("method", name, methods)
-    known = {field.name for field in fields(methods[name])}
-    for given in hyper_parameters:
-        if given not in known:
-            raise unknown_name(f"hyper-parameter of {name}", given, known)
-    make = cast("Callable[..., DenoisingLoss | TextEdit]", methods[name])
-    return make(**hyper_parameters)
+    method: DenoisingLoss | TextEdit = made({**EDITS, **LOSSES}, name, hyper_parameters)
+    return method
 
 
 __all__ = ["EDITS", "LOSSES", "DenoisingLoss", "Need", "TextEdit", "make_method"]

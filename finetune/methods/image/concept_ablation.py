@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from finetune.methods.hyper_parameters import Weight, check
-from finetune.methods.image.losses import distance, frozen, needed_pictures, needed_text
+from finetune.methods.image.losses import anchored_needs, distance, frozen, needed_pictures, needed_text, retain_terms
 from finetune.methods.image.protocol import Denoiser, DenoisingBatch, Need, Term, Where
 
 
@@ -36,7 +36,7 @@ class ConceptAblation:
     @property
     def needs(self) -> frozenset[Need]:
         """The same prompts without the concept, and prompts to keep unless their weight is 0."""
-        return frozenset({Need.ANCHOR} | ({Need.RETAIN} if self.retain_weight > 0 else set()))
+        return anchored_needs(self.retain_weight)
 
     @property
     def where(self) -> Where:
@@ -48,9 +48,6 @@ class ConceptAblation:
         noisy = needed_pictures(batch.anchored, "pictures of the anchor", self.name)
         anchor = needed_text(noisy.anchor, "the prompt 'anchor'", self.name)
         target = frozen(reference, noisy, anchor)
-        terms = [Term(name="forget", value=distance(model(noisy.inputs, noisy.text), target))]
-        if self.retain_weight > 0:
-            kept = needed_pictures(batch.retain, "pictures to keep", self.name)
-            value = distance(model(kept.inputs, kept.text), frozen(reference, kept, kept.text))
-            terms.append(Term(name="retain", value=value, weight=self.retain_weight))
-        return tuple(terms)
+        forget = Term(name="forget", value=distance(model(noisy.inputs, noisy.text), target))
+        kept = retain_terms(batch, model, reference, weight=self.retain_weight, method=self.name)
+        return (forget, *kept)

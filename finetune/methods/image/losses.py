@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from finetune.errors import InvalidData
-from finetune.methods.image.protocol import ConceptStates, Denoiser, Noisy, Text
+from finetune.methods.image.protocol import ConceptStates, Denoiser, DenoisingBatch, Need, Noisy, Term, Text
 
 
 def distance(predicted: Tensor, target: Tensor) -> Tensor:
@@ -26,6 +26,22 @@ def frozen(reference: Denoiser, noisy: Noisy, text: Text) -> Tensor:
 def led_away(base: Tensor, concept: Tensor, strength: float) -> Tensor:
     """base - strength (concept - base): as far on the other side of `base`."""
     return base - strength * (concept - base)
+
+
+def anchored_needs(retain_weight: float) -> frozenset[Need]:
+    """Of a method with an anchor and `retain_terms`: prompts to keep unless their weight is 0."""
+    return frozenset({Need.ANCHOR} | ({Need.RETAIN} if retain_weight > 0 else set()))
+
+
+def retain_terms(
+    batch: DenoisingBatch, model: Denoiser, reference: Denoiser, *, weight: float, method: str
+) -> tuple[Term, ...]:
+    """w mean |e(x_r, r) - e_0(x_r, r)|^2 on pictures to keep; nothing at weight 0. Raises `InvalidData` without them."""
+    if weight == 0:
+        return ()
+    kept = needed_pictures(batch.retain, "pictures to keep", method)
+    value = distance(model(kept.inputs, kept.text), frozen(reference, kept, kept.text))
+    return (Term(name="retain", value=value, weight=weight),)
 
 
 def needed_text(text: Text | None, what: str, method: str) -> Text:

@@ -18,7 +18,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from finetune.methods.hyper_parameters import Share, Weight, check
-from finetune.methods.image.losses import distance, frozen, needed_pictures, needed_text
+from finetune.methods.image.losses import anchored_needs, distance, frozen, needed_text, retain_terms
 from finetune.methods.image.protocol import Denoiser, DenoisingBatch, Need, Term, Where
 
 
@@ -39,7 +39,7 @@ class SalUn:
     @property
     def needs(self) -> frozenset[Need]:
         """The same prompts without the concept, and prompts to keep unless their weight is 0."""
-        return frozenset({Need.ANCHOR} | ({Need.RETAIN} if self.retain_weight > 0 else set()))
+        return anchored_needs(self.retain_weight)
 
     @property
     def where(self) -> Where:
@@ -54,9 +54,6 @@ class SalUn:
 
     def loss(self, batch: DenoisingBatch, model: Denoiser, reference: Denoiser) -> tuple[Term, ...]:
         """One term or two. Raises `InvalidData` where the batch lacks a part."""
-        terms = [Term(name="forget", value=self.saliency(batch, model, reference))]
-        if self.retain_weight > 0:
-            kept = needed_pictures(batch.retain, "pictures to keep", self.name)
-            value = distance(model(kept.inputs, kept.text), frozen(reference, kept, kept.text))
-            terms.append(Term(name="retain", value=value, weight=self.retain_weight))
-        return tuple(terms)
+        forget = Term(name="forget", value=self.saliency(batch, model, reference))
+        kept = retain_terms(batch, model, reference, weight=self.retain_weight, method=self.name)
+        return (forget, *kept)

@@ -6,11 +6,7 @@ assistant is a loss too, but makes a model remember, so that it is kept apart fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, cast
-
-from finetune.errors import unknown_name
+from finetune.methods.hyper_parameters import made
 from finetune.methods.language.altpo import AltPO
 from finetune.methods.language.ce_u import CEU
 from finetune.methods.language.dpo import DPO
@@ -75,15 +71,10 @@ def make_method(name: str, /, **hyper_parameters: object) -> LossMethod | Weight
 
     Raises `InvalidPlan` for an unknown method or hyper-parameter, and for a value of the wrong type or out of range.
     """
-    methods: dict[str, Any] = {**LOSSES, **EDITS, **RECIPES, **ASSISTANTS}
-    if name not in methods:
-        raise unknown_name("method", name, methods)
-    known = {field.name for field in fields(methods[name])}
-    for given in hyper_parameters:
-        if given not in known:
-            raise unknown_name(f"hyper-parameter of {name}", given, known)
-    make = cast("Callable[..., LossMethod | WeightEdit | Recipe]", methods[name])
-    return make(**hyper_parameters)
+    method: LossMethod | WeightEdit | Recipe = made(
+        {**LOSSES, **EDITS, **RECIPES, **ASSISTANTS}, name, hyper_parameters
+    )
+    return method
 
 
 __all__ = ["ASSISTANTS", "EDITS", "LOSSES", "RECIPES", "LossMethod", "Need", "Recipe", "WeightEdit", "make_method"]

@@ -27,7 +27,7 @@ from finetune.training.adapter import copied, write
 from finetune.training.checkpoint import Checkpoint, CheckpointFile, model_fingerprint
 from finetune.training.denoising.bank import Bank
 from finetune.training.denoising.calls import CalledDenoiser, Values
-from finetune.training.denoising.weights import make_trainable
+from finetune.training.denoising.weights import ADAPTER, make_trainable
 from finetune.training.numerics import repeatable
 from finetune.training.optimizer import adamw, put_state, state_of
 from retrieval.concept_states.readers import denoiser_of
@@ -83,13 +83,14 @@ class DenoisingTrainer:
         optimizer = adamw(self._parameters, weight_decay=0.0)
         file = self._checkpoint_file(method)
         found = file.load() if file is not None else None
-        masks = self._saliency(method, model) if isinstance(method, SalientLoss) else {}
+        first = found.step if found is not None else 0
+        masks = self._saliency(method, model) if first < plan.steps and isinstance(method, SalientLoss) else {}
         if found is not None:
             write(self._parameters, found.weights)
             put_state(optimizer, self._parameters, found.optimizer)
         self._denoiser.eval()  # no dropout: the target is what the same model says
         with repeatable(self._device, strictly=plan.deterministic):
-            for step in range(found.step if found is not None else 0, plan.steps):
+            for step in range(first, plan.steps):
                 self._step(method, model, optimizer, masks, step)
                 if file is not None and ((step + 1) % plan.save_every_steps == 0 or step + 1 == plan.steps):
                     self._save(file, optimizer, step + 1)
@@ -186,5 +187,5 @@ def _products(denoiser: nn.Module) -> dict[str, Tensor]:
     for name, module in denoiser.named_modules():
         if hasattr(module, "get_delta_weight") and hasattr(module, "base_layer"):
             made: Any = module
-            found[f"{name}.weight"] = made.get_delta_weight("default").detach().cpu()
+            found[f"{name}.weight"] = made.get_delta_weight(ADAPTER).detach().cpu()
     return found

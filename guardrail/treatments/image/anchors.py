@@ -14,60 +14,12 @@ from dataclasses import replace
 
 from guardrail.pictures import Concept
 from guardrail.treatments.image.wording import NameThere, answered_prompt, spans_of
+from retrieval.concept_states.frames import ORDINARY, WITHOUT_NEIGHBOURS, frames_of
 from retrieval.concept_states.samples import ConceptTexts
-from retrieval.entry import EntryKind
 
-WITHOUT_NEIGHBOURS = frozenset({EntryKind.PERSON, EntryKind.PERSONAL_DATA, EntryKind.STYLE, EntryKind.WORK})
 MOST_PHRASES = 8
 MOST_PAIRS = 48
 MOST_KEPT = 48
-
-_AS_STYLE = (
-    "a painting in the style of {}",
-    "a picture in {} style",
-    "a house by {}",
-    "a dog in the style of {}",
-    "a {} picture",
-    "a {} circle on a white background",
-    "a red {} square",
-    "{}",
-)
-_AS_PERSON = (
-    "{}",
-    "a photo of {}",
-    "a portrait of {}",
-    "{} in a garden",
-    "{} and a dog",
-    "a drawing of {} on a white background",
-)
-_AS_THING = (
-    "{}",
-    "a {}",
-    "a picture of a {}",
-    "a {} on a white background",
-    "a small {} beside a house",
-    "a {} circle",
-    "a {} car on a street",
-    "a drawing of a {} thing",
-)
-TEMPLATES: dict[EntryKind, tuple[str, ...]] = {
-    EntryKind.STYLE: _AS_STYLE,
-    EntryKind.PERSON: _AS_PERSON,
-    EntryKind.PERSONAL_DATA: _AS_PERSON,
-}
-"""Prompts in which a name stands, by kind; `_AS_THING` for the others, where it may be a noun or describe one."""
-
-ORDINARY = (
-    "",
-    "a picture",
-    "a photo of a dog",
-    "a house on a white background",
-    "a small circle",
-    "a red car on a street",
-    "a painting of a tree",
-    "two people in a garden",
-)
-"""Prompts that must stay as they are under any concept that is not named in them."""
 
 
 def anchor_of(concept: Concept, others: Sequence[Concept] = (), *, turn: str = "") -> str | None:
@@ -128,7 +80,7 @@ _known: dict[int, dict[tuple[str | None, tuple[str, ...], tuple[str, ...]], Conc
 
 def _told(concept: Concept, anchor: str | None) -> ConceptTexts:
     """An entry's exemplars that name it are among the pairs: they are most like what callers will ask."""
-    templates = TEMPLATES.get(concept.entry.entry.kind, _AS_THING)
+    templates = [with_it for with_it, _ in frames_of(concept.entry.entry.kind)]
     phrases = concept.phrases[:MOST_PHRASES]
     exemplars = [text for text in concept.entry.entry.exemplars if spans_of(text, replace(concept, met=()))]
     asked = [*exemplars[: MOST_PAIRS // 2], *(template.format(name) for template in templates for name in phrases)]
