@@ -117,6 +117,9 @@ class TrainingPlan(_Settings):
     """The gradient is taken at the worst weights so near (sharpness-aware minimisation, against relearning; .01 to .05).
     Every pass is made twice."""
 
+    rounded_bits: Literal[8, 4] | None = None
+    """Gradients are taken at the weights as a server with so many bits would hold them (quantisation-aware training)."""
+
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """What is computed in. `bfloat16` keeps frozen weights in it too, but trained weights and their optimiser in float32,
     where small updates are not lost; slow on most CPUs. `float64` is for checks of exactness."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ from finetune.training.optimizer import adamw, put_state, state_of
 from finetune.training.processes import check_alike, check_launch, is_cut, launched, prepared
 from finetune.training.relabelling import relabelled
 from finetune.training.robust import WorstEmbeddings, worst_weights
+from finetune.training.rounded import RoundedWeights
 from finetune.training.steered import changed_fields, replace_fields
 from finetune.training.steps import Step, StepOrder, TrainingData
 
@@ -120,6 +121,7 @@ class Trainer:
         self._start = copied(self._parameters)
         self._call = calling(self._model, computed_in(plan))
         self._worst = self._worst_embeddings()
+        self._rounded = self._rounded_weights()
         self._reference: Reference | None = None
         if twin is not None:
             self._reference = Reference(twin, calling(twin.to(self._accelerator.device), computed_in(plan)))
@@ -252,6 +254,15 @@ class Trainer:
             raise ModelUnsuitable("embeddings_radius: the model has no input embeddings to move; leave it out.")
         return WorstEmbeddings(embeddings, self._plan.embeddings_radius)
 
+    def _rounded_weights(self) -> RoundedWeights | None:
+        if self._plan.rounded_bits is None:
+            return None
+        if is_cut(self._accelerator):
+            raise InvalidPlan(
+                "rounded_bits: FSDP cuts weights up, where they are rounded whole; leave one of them out."
+            )
+        return RoundedWeights(self.model, self._plan.rounded_bits)
+
     def _refuse_broken(self, last: StepReport) -> None:
         """A loss tells of the weights before its step; those after the last step are looked at themselves."""
         broken = [name for name, one in self._parameters.items() if not bool(torch.isfinite(whole(one.detach())).all())]
@@ -262,15 +273,17 @@ class Trainer:
             )
 
     def _gradients(self, method: LossMethod, step: Step) -> tuple[dict[str, float], float]:
-        return gradients(
-            method,
-            step,
-            self._call,
-            self._reference,
-            wrapped=self._model,
-            accelerator=self._accelerator,
-            worst=self._worst,
-        )
+        rounded = self._rounded
+        with rounded.read() if rounded is not None else nullcontext():
+            return gradients(
+                method,
+                step,
+                self._call,
+                rounded.unrounded(self._reference) if rounded is not None else self._reference,
+                wrapped=self._model,
+                accelerator=self._accelerator,
+                worst=self._worst,
+            )
 
     def _update(self, method: LossMethod, step: Step, learning_rate: float) -> float:
         """Cut the gradients and take the step, unless they are not finite; gives their norm before. With a radius they are

@@ -3,7 +3,8 @@
     weights      frozen and trained ones, once
     gradients    one for each trained weight
     optimizer    AdamW's two moments for each trained weight, and what it works with
-    copies       the reference where it is a copy; on the host also the trained weights as they were
+    copies       the reference where it is a copy, and all weights rounded where gradients are taken there; on the host also
+                 the trained weights as they were
     activations  what one micro-batch keeps for the way back
     logits       what a loss over the whole vocabulary keeps: logits, log-probabilities and their gradients, in float32
 
@@ -131,6 +132,8 @@ def estimate(sizes: ModelSizes, plan: TrainingPlan, load: Load, *, on_host: bool
     trained = sizes.trained * wide // load.shards
     frozen = (sizes.weights - sizes.trained) * narrow
     copies = sizes.trained * wide + frozen if load.reference and not lora else 0
+    if plan.rounded_bits is not None:
+        copies += frozen if lora else sizes.trained * wide + frozen
     return MemoryEstimate(
         weights=trained + frozen // load.shards,
         gradients=trained,

@@ -1,51 +1,23 @@
 """Quantisation: round the weights as a server would, and see whether what was forgotten comes back.
 
-Simulated: weights are rounded to what 8 or 4 bits can hold and kept in their dtype, so it runs on any device;
-activations are not rounded. 8 bits: absmax round-to-nearest for each row of outputs, w ~ q / 127 * max |row|, q an
-integer (as in bitsandbytes' LLM.int8, without its outlier columns; Dettmers et al. 2022, arXiv:2208.07339). 4 bits:
-NormalFloat4 in blocks of 64 weights, w ~ c * max |block|, c one of 16 levels (QLoRA, Dettmers et al. 2023,
-arXiv:2305.14314), without double quantisation. Only `torch.nn.Linear` weights are rounded, and not the output head, as
-those libraries do by default. That unlearning may not survive it: Zhang et al. 2024 (Catastrophic Failure of LLM
-Unlearning via Quantization, arXiv:2410.16454).
-
-Largest error of a weight: max |row| / 254 for 8 bits; for 4 bits half the widest gap between levels, .152 of max
-|block|. Rounding twice is rounding once. Shapes: O outputs, I inputs, N blocks, K weights of a block.
+Simulated: weights are rounded to what 8 or 4 bits can hold (`data/rounded_weights.py`) and kept in their dtype, so it
+runs on any device; activations are not rounded. That unlearning may not survive it: Zhang et al. 2024 (Catastrophic
+Failure of LLM Unlearning via Quantization, arXiv:2410.16454).
 """
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from finetune.data.rounded_weights import ROUNDED, UNROUNDED, Bits
 from finetune.errors import InvalidPlan, ModelUnsuitable
 
 Model = TypeVar("Model", bound=nn.Module)
-
-BLOCK = 64
-
-NF4_LEVELS = (
-    -1.0,
-    -0.6961928009986877,
-    -0.5250730514526367,
-    -0.39491748809814453,
-    -0.28444138169288635,
-    -0.18477343022823334,
-    -0.09105003625154495,
-    0.0,
-    0.07958029955625534,
-    0.16093020141124725,
-    0.24611230194568634,
-    0.33791524171829224,
-    0.44070982933044434,
-    0.5626170039176941,
-    0.7229568362236023,
-    1.0,
-)
-"""The levels that QLoRA gives: quantiles of a normal distribution, both ends and zero exact."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +29,8 @@ class Quantisation:
         "Zhang et al. 2024, Catastrophic Failure of LLM Unlearning via Quantization, arXiv:2410.16454"
     )
 
-    bits: Literal[8, 4] = 4
-    skip: tuple[str, ...] = ("lm_head",)
+    bits: Bits = 4
+    skip: tuple[str, ...] = UNROUNDED
 
     def __post_init__(self) -> None:
         if self.bits not in (8, 4):
@@ -81,28 +53,5 @@ class Quantisation:
             raise ModelUnsuitable("The model has no linear layer to quantise; only torch.nn.Linear is rounded.")
         with torch.no_grad():
             for layer in layers:
-                layer.weight.copy_(rounded_int8(layer.weight) if self.bits == 8 else rounded_nf4(layer.weight))
+                layer.weight.copy_(ROUNDED[self.bits](layer.weight))
         return rounded
-
-
-def rounded_int8(weight_OI: Tensor) -> Tensor:
-    """The nearest weights that 8 bits a weight and one scale a row can hold, in the same dtype."""
-    exact_OI = weight_OI.float()
-    scale_O1 = exact_OI.abs().amax(dim=1, keepdim=True)
-    safe_O1 = torch.where(scale_O1 > 0, scale_O1, 1.0)
-    steps_OI = torch.round(exact_OI / safe_O1 * 127)
-    return (steps_OI / 127 * scale_O1).to(weight_OI.dtype)
-
-
-def rounded_nf4(weight_OI: Tensor, *, block: int = BLOCK) -> Tensor:
-    """The nearest weights that NF4 with one scale a block can hold, in the same dtype; the last block may be shorter."""
-    flat = weight_OI.float().flatten()
-    missing = -len(flat) % block
-    exact_NK = nn.functional.pad(flat, (0, missing)).view(-1, block)
-    scale_N1 = exact_NK.abs().amax(dim=1, keepdim=True)
-    safe_N1 = torch.where(scale_N1 > 0, scale_N1, 1.0)
-    levels = torch.tensor(NF4_LEVELS, dtype=torch.float32, device=weight_OI.device)
-    borders = (levels[1:] + levels[:-1]) / 2
-    level_NK = levels[torch.bucketize(exact_NK / safe_N1, borders)]
-    rounded = (level_NK * scale_N1).flatten()[: len(flat)]
-    return rounded.view_as(weight_OI).to(weight_OI.dtype)

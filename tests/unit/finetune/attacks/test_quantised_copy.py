@@ -11,9 +11,9 @@ from scipy.stats import norm
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from finetune.data.rounded_weights import BLOCK, NF4_LEVELS, rounded_int8, rounded_nf4
 from finetune.errors import InvalidPlan, ModelUnsuitable
 from finetune.evaluation.attacks import Quantisation
-from finetune.evaluation.attacks.quantisation import BLOCK, NF4_LEVELS, rounded_int8, rounded_nf4
 from tests.fakes.tiny_llama import tiny_llama
 
 
