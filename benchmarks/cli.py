@@ -114,6 +114,7 @@ def registry(*, out: Path, quick: bool, as_json: bool) -> None:
 @click.option("--quick", is_flag=True, help="One method, a few steps and questions; the result file says so.")
 @click.option("--method", "methods", multiple=True, help="Only this one; repeatable. Default: all.")
 @click.option("--trials", type=click.IntRange(1), help="Of each method, at most. Default: all of the table.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of the best method.")
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
@@ -129,6 +130,7 @@ def consolidation(
     quick: bool,
     methods: tuple[str, ...],
     trials: int | None,
+    seeds: int,
     work: Path,
     as_json: bool,
 ) -> None:
@@ -138,7 +140,7 @@ def consolidation(
     """
     from benchmarks.consolidation.show import carry_out
 
-    result = carry_out(out=out, picture=picture, quick=quick, methods=methods, trials=trials, work=work)
+    result = carry_out(out=out, picture=picture, quick=quick, methods=methods, trials=trials, seeds=seeds, work=work)
     click.echo(out.read_text(encoding="utf-8")) if as_json else click.echo(result)
 
 

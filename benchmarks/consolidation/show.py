@@ -22,7 +22,14 @@ _QUICK: Final = ConsolidationPlan(
 
 
 def carry_out(
-    *, out: Path, picture: Path | None, quick: bool, methods: tuple[str, ...], trials: int | None, work: Path
+    *,
+    out: Path,
+    picture: Path | None,
+    quick: bool,
+    methods: tuple[str, ...],
+    trials: int | None,
+    seeds: int,
+    work: Path,
 ) -> str:
     """Measure, write, draw; gives the table. Ends the program with 1 where it fails, 2 for bad input, 130 where
     it is stopped."""
@@ -32,5 +39,5 @@ def carry_out(
     if quick:
         chosen = replace(_QUICK, work=work / "quick", methods=methods or _QUICK.methods, trials=trials or _QUICK.trials)
     else:
-        chosen = ConsolidationPlan(work=work, methods=methods, trials=trials or MOST_TRIALS)
+        chosen = ConsolidationPlan(work=work, methods=methods, trials=trials or MOST_TRIALS, seeds=seeds)
     return stages.carry_out(partial(measure, chosen), out=out, picture=picture, plot=plot, table=table)
