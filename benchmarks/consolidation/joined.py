@@ -3,7 +3,7 @@
     python -m benchmarks.consolidation.joined A.json B.json --out C.json --plot C.png
 
 The bench takes hours, so that methods may be measured on different days. Results belong together where the untouched model
-and the one that never knew have the same figures in both, on as many questions; else the model or the questions were others.
+and the one that never knew have the same figures in both, on as many questions; else model or questions were others.
 Costs are those of the last result that measured them.
 """
 
@@ -42,15 +42,13 @@ def _both(first: report.BenchResult, second: report.BenchResult) -> report.Bench
             raise ValueError(
                 f"'{name}' is {value} in one result and {second.figures[name]} in another; measure both anew."
             )
+    samples = {**first.samples, **second.samples}
     return report.BenchResult(
         config=_config(first, second),
         versions=second.versions,
         hardware=second.hardware,
         figures={**first.figures, **second.figures},
-        samples={
-            name: _merged(first.samples.get(name), second.samples.get(name))
-            for name in {**first.samples, **second.samples}
-        },
+        samples={name: _merged(first.samples.get(name), second.samples.get(name)) for name in samples},
     )
 
 
