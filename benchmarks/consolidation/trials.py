@@ -92,17 +92,24 @@ TRIALS: Final[Mapping[str, Sequence[Trial]]] = {
         (1e-3, 5, {"forget_weight": 5.0}),
     ),
     "ce_u": _tried("ce_u", (1e-3, 3, {"retain_weight": 1.0}), (1e-3, 5, {"skipped": 0, "retain_weight": 1.0})),
-    "llmu": _tried("llmu", (1e-3, 3, {}), (1e-3, 3, {"forget_weight": 0.5}), (1e-3, 5, {"forget_weight": 0.5})),
-    "altpo": _tried("altpo", (2e-4, 3, {}), (1e-3, 3, {})),
-    "pdu": _tried("pdu", (5e-4, 3, {}), (1e-3, 3, {"slack": 0.3})),
-    "eul": _tried("eul", (1e-3, 3, {}), (1e-3, 3, {"forget_weight": 0.3})),
+    "llmu": _tried(
+        "llmu",
+        (1e-3, 2, {"mismatch_weight": 0.3, "retain_weight": 5.0}),
+        (1e-3, 3, {}),
+        (1e-3, 3, {"forget_weight": 0.5}),
+    ),
+    "altpo": _tried("altpo", (1e-3, 3, {}), (2e-4, 3, {})),
+    "pdu": _tried("pdu", (1e-3, 3, {"slack": 0.3}), (5e-4, 3, {})),
+    "eul": _tried(
+        "eul", (1e-3, 3, {"forget_weight": 0.5, "likelihood_weight": 1.0, "retain_weight": 2.0}), (1e-3, 3, {})
+    ),
     "task_vector": _tried(
         "task_vector", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 5.0})
     ),
     "lora_negation": _tried(
         "lora_negation", (5e-4, 3, {"scale": 3.0, "kept_share": 0.3}), (5e-4, 3, {"scale": 5.0, "kept_share": 0.3})
     ),
-    "ext_sub": _tried("ext_sub", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0})),
-    "sku": _tried("sku", (5e-4, 3, {"scale": 1.0}), (5e-4, 3, {"scale": 3.0})),
+    "ext_sub": _tried("ext_sub", (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 1.0})),
+    "sku": _tried("sku", (5e-4, 3, {"scale": 3.0}), (5e-4, 3, {"scale": 1.0})),
     "whp": _tried("whp", (1e-3, 3, {"alpha": 5.0}), (1e-3, 3, {"alpha": 100.0})),
 }
