@@ -44,6 +44,22 @@ class UnfitPipeline(RetrievalError):
     """Something cannot work in this diffusion pipeline, or not under these arguments; says what is missing."""
 
 
+class JobNotFound(RetrievalError):
+    """No consolidation has this id."""
+
+
+class JobConflict(RetrievalError):
+    """A job, or the weights it made, is not in the state that this needs."""
+
+
+class ArtifactNotFound(RetrievalError):
+    """No weights have this id."""
+
+
+class LeaseLost(RetrievalError):
+    """A job that another worker has taken over, as this one was not heard of for too long."""
+
+
 class StoreUnavailable(RetrievalError):
     """The registry's database cannot be read or written."""
 

@@ -22,8 +22,10 @@ from typing import Any, Self
 
 from sqlalchemy import Connection
 
+from retrieval.artifacts import Artifacts
 from retrieval.entry import EntryKind, EntryState, ForgetEntry, RegisteredEntry
 from retrieval.errors import EntryConflict, InvalidEntry, did_you_mean
+from retrieval.jobs import Jobs
 from retrieval.stores import counter, data_folder, entry_rows, memory_rows, schema
 from retrieval.stores.audit_chain import AuditLog, AuditRecord, append_in
 from retrieval.stores.cursors import check_limit, decode_cursor, encode_cursor
@@ -80,8 +82,8 @@ class EntryPage:
 
 
 class Registry:
-    """Entries, their history and memory; with the audit log, the keys, the memories' edits and the change signal.
-    `naming_key` is the deployment's secret on which invented names hang."""
+    """Entries, their history and memory; with audit log, keys, the memories' edits, consolidation's jobs and weights, and the
+    change signal. `naming_key` is the deployment's secret on which invented names hang."""
 
     def __init__(self, database: Database, signal: RevisionSignal, *, naming_key: bytes = b"") -> None:
         self._database = database
@@ -90,6 +92,8 @@ class Registry:
         self.audit = AuditLog(database)
         self.keys = KeyStore(database, signal)
         self.memory_edits = EditStore(database, signal)
+        self.jobs = Jobs(database)
+        self.artifacts = Artifacts(database, signal)
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
@@ -190,7 +194,8 @@ class Registry:
             record = old
             if fields:
                 seq += 1
-                record = old.model_copy(update={"entry": entry, "revision": seq, "updated_at": now})
+                # Weights cover what the entry said before, not what it says now.
+                record = old.model_copy(update={"entry": entry, "revision": seq, "updated_at": now, "weights": None})
                 counter.advance_to(connection, seq)
                 _replace(connection, old, record, fields, memory)
                 data = {"previous_revision": old.revision, "fields": sorted(fields)}
@@ -206,13 +211,39 @@ class Registry:
             record = old = entry_rows.require(connection, entry_id)
             if old.revoked_at is None:
                 seq += 1
-                record = old.model_copy(update={"revision": seq, "updated_at": now, "revoked_at": now})
+                record = old.model_copy(update={"revision": seq, "updated_at": now, "revoked_at": now, "weights": None})
                 counter.advance_to(connection, seq)
                 entry_rows.replace_body(connection, old, record, core=False, documents=False)
                 memory_rows.drop(connection, entry_id)
                 append_in(connection, [_audit("entry.revoked", actor, record, {"previous_revision": old.revision})])
         self.signal.publish(seq)
         return record
+
+    def mark_weights(
+        self, revisions: Mapping[str, int], state: EntryState | None, *, actor: str, reason: str = ""
+    ) -> builtins.list[RegisteredEntry]:
+        """What weights have to do with these entries now: consolidating, consolidated, verified, or None (only in context).
+
+        An entry is left as it is where it is at another revision than the given one or revoked; the others' revisions stay,
+        as nothing of what they say has changed. Gives those that are in the state now.
+        """
+        with self._database.write() as connection:
+            seq = counter.lock(connection)
+            known = entry_rows.find_many(connection, [*revisions])
+            found = [
+                known[entry_id]
+                for entry_id, revision in revisions.items()
+                if entry_id in known and known[entry_id].revoked_at is None and known[entry_id].revision == revision
+            ]
+            for record in found:
+                if record.weights is not state:
+                    seq += 1
+                    entry_rows.set_weights(connection, record.id, seq, state)
+                    data = {"state": None if state is None else state.value, **({"reason": reason} if reason else {})}
+                    append_in(connection, [_audit("entry.weights", actor, record, data)])
+            counter.advance_to(connection, seq)
+        self.signal.publish(seq)
+        return [record.model_copy(update={"weights": state}) for record in found]
 
     def get(self, entry_id: str) -> RegisteredEntry:
         """The newest record, revoked or not; raises `EntryNotFound`."""

@@ -66,7 +66,7 @@ class EditStore:
             if changed or (elicited and old.elicited_at is None):
                 seq += 1
                 edits = merged_edits(old.edits, put, remove)
-                record = old.model_copy(update={"edits": edits, "revision": seq, "updated_at": now})
+                record = old.model_copy(update={"edits": edits, "revision": seq, "updated_at": now, "weights": None})
                 if elicited:
                     record = record.model_copy(update={"elicited_at": now})
                 counter.advance_to(connection, seq)

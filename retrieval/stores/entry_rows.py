@@ -74,6 +74,12 @@ def touch(connection: Connection, entry_id: str, seq: int) -> None:
     connection.execute(update(entries).where(entries.c.id == entry_id).values(seq=seq))
 
 
+def set_weights(connection: Connection, entry_id: str, seq: int, state: EntryState | None) -> None:
+    """What weights have to do with an entry, without a new revision."""
+    value = None if state is None else state.value
+    connection.execute(update(entries).where(entries.c.id == entry_id).values(seq=seq, weights=value))
+
+
 def find(connection: Connection, entry_id: str) -> RegisteredEntry | None:
     """One entry."""
     row = connection.execute(select(entries).where(entries.c.id == entry_id)).one_or_none()

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -134,3 +135,79 @@ audit_head = Table(
     Column("last_hash", String(64), nullable=False),
 )
 """One row, "main": the end of the chain, so that a cut-off tail is found."""
+
+consolidation_jobs = Table(
+    "consolidation_jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),  # the order in which they were asked for
+    Column("model", String(256), nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("step", String(32), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("artifact_id", String(64)),
+    Column("attempts", Integer, nullable=False),
+    Column("token", BigInteger, nullable=False),  # grows with every lease: an older holder can write no more
+    Column("worker", String(128)),
+    Column("lease_until", String(32)),
+    Column("not_before", String(32)),
+    Column("is_cancelled", Boolean, nullable=False),
+    Column("progress", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    Column("finished_at", String(32)),
+    Index("ix_consolidation_jobs_number", "number", unique=True),
+    Index("ix_consolidation_jobs_state", "state", "model"),
+)
+
+weight_artifacts = Table(
+    "weight_artifacts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("model", String(256), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("job_id", String(64), nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("made", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("decided_at", String(32)),
+    Column("decided_by", String(128)),
+    Index("ix_weight_artifacts_version", "model", "version", unique=True),
+)
+
+served_weights = Table(
+    "served_weights",
+    metadata,
+    Column("model", String(256), primary_key=True),
+    Column("artifact_id", String(64)),
+    Column("previous_id", String(64)),
+    Column("canary_id", String(64)),
+    Column("canary_share", Float, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("changed_at", String(32), nullable=False),
+    Column("changed_by", String(128), nullable=False),
+)
+"""A row for each public model: which weights its requests are to be answered with; no artifact: those as they were."""
+
+rollout_replicas = Table(
+    "rollout_replicas",
+    metadata,
+    Column("replica", String(64), primary_key=True),
+    Column("model", String(256), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("is_done", Boolean, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("seen_at", String(32), nullable=False),
+)
+"""What each process that serves a model has made of the newest row of `served_weights`."""
+
+consolidation_settings = Table(
+    "consolidation_settings",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("changed_at", String(32), nullable=False),
+)
+"""The schedule, and the newest plan of each model, as JSON."""
