@@ -26,6 +26,9 @@ from retrieval.artifacts import Artifacts
 from retrieval.entry import EntryKind, EntryState, ForgetEntry, RegisteredEntry
 from retrieval.errors import EntryConflict, InvalidEntry, did_you_mean
 from retrieval.jobs import Jobs
+from retrieval.plans import Plans
+from retrieval.schedule import Schedules
+from retrieval.served_models import ServedModels
 from retrieval.stores import counter, data_folder, entry_rows, memory_rows, schema
 from retrieval.stores.audit_chain import AuditLog, AuditRecord, append_in
 from retrieval.stores.cursors import check_limit, decode_cursor, encode_cursor
@@ -82,7 +85,7 @@ class EntryPage:
 
 
 class Registry:
-    """Entries, their history and memory; with audit log, keys, the memories' edits, consolidation's jobs and weights, and the
+    """Entries, their history and memory; with audit log, keys, memory edits, consolidation's jobs and weights, and the
     change signal. `naming_key` is the deployment's secret on which invented names hang."""
 
     def __init__(self, database: Database, signal: RevisionSignal, *, naming_key: bytes = b"") -> None:
@@ -94,6 +97,9 @@ class Registry:
         self.memory_edits = EditStore(database, signal)
         self.jobs = Jobs(database)
         self.artifacts = Artifacts(database, signal)
+        self.schedules = Schedules(database)
+        self.plans = Plans(database)
+        self.served_models = ServedModels(database)
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
