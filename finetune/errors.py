@@ -35,6 +35,10 @@ class TrainingDiverged(FinetuneError):
     """The loss is no number any more. Exit code 1."""
 
 
+class LaunchFailed(FinetuneError):
+    """A job's process that cannot be started where it should run. Exit code 1."""
+
+
 class EndpointFailed(FinetuneError):
     """A served model that cannot be reached or does not answer as it should. Exit code 1."""
 

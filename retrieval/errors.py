@@ -52,6 +52,10 @@ class JobConflict(RetrievalError):
     """A job, or the weights it made, is not in the state that this needs."""
 
 
+class JobCancelled(JobConflict):
+    """A job that somebody cancelled while a worker had it."""
+
+
 class ArtifactNotFound(RetrievalError):
     """No weights have this id."""
 

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
-from retrieval.errors import JobConflict, JobNotFound, LeaseLost
+from retrieval.errors import JobCancelled, JobConflict, JobNotFound, LeaseLost
 from retrieval.stores.audit_chain import AuditRecord, append_in
 from retrieval.stores.cursors import check_limit, decode_cursor, encode_cursor
 from retrieval.stores.database import Database
@@ -189,13 +189,13 @@ class Jobs:
             return _require(connection, lease.job.id)
 
     def advance(self, lease: Lease, step: Step, *, artifact_id: str | None = None) -> Job:
-        """The next step is begun. Raises `LeaseLost`, and `JobConflict` for a job that was cancelled."""
+        """The next step is begun. Raises `LeaseLost`, and `JobCancelled`."""
         values: dict[str, Any] = {"step": step.value, "progress": "{}", "error": ""}
         with self._database.write() as connection:
             _write(connection, lease, values | ({} if artifact_id is None else {"artifact_id": artifact_id}))
             job = _require(connection, lease.job.id)
             if job.is_cancelled:
-                raise JobConflict(f"Job {job.id} was cancelled.")
+                raise JobCancelled(f"Job {job.id} was cancelled.")
             return job
 
     def report(self, lease: Lease, progress: Progress) -> None:

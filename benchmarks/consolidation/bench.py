@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from benchmarks import report
-from benchmarks.consolidation.attacked import CHANGES, RELEARNING, RELEARNING_PLAN, Weights, attacked
 from benchmarks.consolidation.cost import cost_of_an_entry
 from benchmarks.consolidation.judging import Judge, distance, kept, measured, value
 from benchmarks.consolidation.material import Material, material
 from benchmarks.consolidation.trials import MOST_SECONDS, MOST_TRIALS, TRIALS, Trial
+from finetune.consolidation.attacked_weights import CHANGES, RELEARNING, RELEARNING_PLAN, Attacker, Weights, attacked
 from finetune.consolidation.run import RunRequest, run
 from finetune.data.whole_files import content_sha256
 from finetune.evaluation.report import library_versions
@@ -212,7 +212,14 @@ class _Bench:
         return Weights(subject=edited, base=self._given.base, adapter=one.adapter)
 
     def _changed(self, label: str, weights: Weights) -> dict[str, Subject]:
-        return {f"{label}+{change}": attacked(self._given, f"{label}+{change}", weights, change) for change in CHANGES}
+        given = self._given
+        attacker = Attacker(
+            tokenizer=given.base,
+            unrelated=given.unrelated,
+            forget=given.judging.forget_texts,
+            names=[entry.name for entry in given.judging.entries],
+        )
+        return {f"{label}+{change}": attacked(attacker, f"{label}+{change}", weights, change) for change in CHANGES}
 
     def _retain_briefly(self) -> JudgedFigures:
         found = self._judge.briefly({"never_knew": self._judge.retain()}, suite=self._given.choosing)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.consolidation.attacked import CHANGES
 from benchmarks.consolidation.table import methods_of
 from benchmarks.report import BenchResult
+from finetune.consolidation.attacked_weights import CHANGES
 from finetune.evaluation.run import RETAIN, UNTOUCHED
 
 _NAMES: Final = {UNTOUCHED: "untouched", RETAIN: "never knew"}

@@ -6,7 +6,6 @@ model's name becomes a folder may be handed in as the context's object: packaged
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,14 +33,13 @@ from finetune.cli.training_commands import (
 from finetune.cli.typed_values import methods_shown
 from finetune.consolidation import default_method
 from finetune.consolidation.image_run import check_image_run, run_on_images
+from finetune.consolidation.own_questions import suite_of
 from finetune.consolidation.request import RunRequest
 from finetune.consolidation.run import RunResult, run
 from finetune.data.loading import without_bars_of_transformers
-from finetune.data.qa import paraphrases_of
 from finetune.evaluation.metrics.judging import MAX_NEW_TOKENS
 from finetune.evaluation.run import UNTOUCHED, EvaluationJob, UnlearningReport, evaluate
 from finetune.evaluation.subjects import LocalSubjects
-from finetune.evaluation.suites import Suite
 from finetune.training.free_memory import free_bytes
 from finetune.training.model_files import Dtype
 from finetune.training.processes import is_main_process
@@ -176,17 +174,6 @@ def _judged(options: RunOptions, request: RunRequest, result: RunResult) -> Unle
             max_new_tokens=options.judge_max_new_tokens or MAX_NEW_TOKENS,
         )
         return evaluate(job, say)
-
-
-def suite_of(request: RunRequest, result: RunResult) -> Suite:
-    """The run's questions as a suite. Paraphrases that questions carry are a suite's to unfold, so each is asked once."""
-    unfolded = {one.id for one in paraphrases_of(result.questions)}
-    questions = tuple(one for one in result.questions if one.id not in unfolded)
-    if request.suite is not None:
-        return replace(request.suite, questions=questions)
-    return Suite(
-        name=f"{result.folder.name} (the run's own questions)", questions=questions, entries=tuple(request.entries)
-    )
 
 
 def _stopped(request: RunRequest) -> str:
