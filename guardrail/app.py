@@ -17,7 +17,7 @@ from guardrail.api.endpoint import Services
 from guardrail.app_pictures import known_picture_treatments, picture_flow, picture_inputs, picture_warming
 from guardrail.auth import Authenticator
 from guardrail.backends import create
-from guardrail.backends.protocol import Backend, EditedBackend
+from guardrail.backends.protocol import Backend, EditedBackend, WeightedBackend
 from guardrail.backends.router import Router
 from guardrail.backends.watched import FailureKind, Watched
 from guardrail.decision import Caller
@@ -34,6 +34,7 @@ from guardrail.metrics import Metrics
 from guardrail.picture_shelf import PictureShelf
 from guardrail.planning import Planner
 from guardrail.policy import CHOOSES, LADDER, parts_of
+from guardrail.rollout import Place, Rollout
 from guardrail.settings import BackendSettings, Settings
 from guardrail.treatments.embeds_in import Corrupt
 from guardrail.treatments.image import PICTURE_TREATMENTS
@@ -70,7 +71,8 @@ class Proxy:
         )
         served = backends or [(one, create(one, cache_dir=settings.retrieval.cache_dir)) for one in settings.backends]
         self.router = Router([(one, Watched(backend, self._backend_failed)) for one, backend in served])
-        self._served = [one for one, _ in served]
+        self._served = served
+        self.rollout = Rollout(self.registry, self.router)
         self._edited = {one.name: backend for one, backend in served if isinstance(backend, EditedBackend)}
         self._corrupt_of: dict[str, Corrupt] = {}
         names = [backend.name for backend in self.router.backends]
@@ -131,9 +133,10 @@ class Proxy:
         await self.follower.start(snapshot or 0)
         for backend in self.router.backends:
             await backend.start()
-        for one in self._served:
-            await self._read_embeddings(one)
+        for settings, _ in self._served:
+            await self._read_embeddings(settings)
         await self.router.refresh()
+        await self.rollout.start(await asyncio.to_thread(self._places))
         if keeps_memory and self._elicits:
             await self.elicitation.start()
         if not keeps_memory or self._is_alone:
@@ -142,7 +145,10 @@ class Proxy:
 
     async def _read_embeddings(self, backend: BackendSettings) -> None:
         """Open the served model's input embeddings, where they are known: what `eco` works on."""
-        folder = backend.embeddings or await asyncio.to_thread(self._own_folder, backend)
+        own = None
+        if backend.kind == "transformers_local":
+            own = await asyncio.to_thread(own_weights, backend, self.settings.retrieval.cache_dir)
+        folder = backend.embeddings or (Path(own) if own is not None else None)
         if folder is None:
             return
         from guardrail.decoding.prompt_embeds import EmbeddingTable, UnreadableEmbeddingsError
@@ -154,16 +160,20 @@ class Proxy:
                 raise ConfigError(f"backends: '{backend.name}', embeddings: {error}") from None
             _log.info("backend '%s' takes no corrupted prompts (eco): %s", backend.name, error)
 
-    def _own_folder(self, backend: BackendSettings) -> Path | None:
-        if backend.kind != "transformers_local":
-            return None
-        from guardrail.backends.local_model import PACKAGED, resolve
-
-        folder = Path(resolve(backend.model or PACKAGED, cache_dir=self.settings.retrieval.cache_dir))
-        return folder if folder.is_dir() else None
+    def _places(self) -> list[Place]:
+        """The backends, as far as they can be given weights, and where their own lie."""
+        return [
+            Place(
+                settings=settings,
+                backend=backend if isinstance(backend, WeightedBackend) else None,
+                own=own_weights(settings, self.settings.retrieval.cache_dir),
+            )
+            for settings, backend in self._served
+        ]
 
     async def stop(self, *, keeps_memory: bool = True) -> None:
         """Flush what is written down and free everything."""
+        await self.rollout.stop()
         await self.warming.stop()
         await self.elicitation.stop()
         await self.memory.stop()
@@ -289,6 +299,22 @@ def _check_treatments(settings: Settings) -> None:
     for kind in settings.policy.treatments_by_kind:
         if kind not in set(EntryKind):
             raise ConfigError(f"policy.treatments_by_kind: unknown kind '{kind}'; known: {', '.join(EntryKind)}")
+
+
+def own_weights(backend: BackendSettings, cache_dir: Path) -> str | None:
+    """The folder of an embedded model's weights; None for one that a hub or a server has."""
+    if backend.kind == "diffusers_pipeline":
+        from guardrail.backends.diffusers_loading import PACKAGED as SHAPES
+        from guardrail.backends.diffusers_loading import PACKAGED_FOLDER
+
+        folder = PACKAGED_FOLDER if (backend.model or SHAPES) == SHAPES else Path(backend.model or "").expanduser()
+    elif backend.kind == "transformers_local":
+        from guardrail.backends.local_model import PACKAGED, resolve
+
+        folder = Path(resolve(backend.model or PACKAGED, cache_dir=cache_dir))
+    else:
+        return None
+    return str(folder) if folder.is_dir() else None
 
 
 def serve(settings: Settings) -> None:

@@ -115,6 +115,10 @@ class BackendSettings(_Section):
     """Folder of the served model, for corrupted prompts (`eco`): only its input embeddings are read. `vllm_server`: the
     server was started with `--enable-prompt-embeds`. `transformers_local`: its own model's folder where nothing is set."""
 
+    weights: Path | None = None
+    """Folder of the served model's own weights, which consolidation trains on. Unset: the model's own folder, of a
+    `vllm_server` what it names as the model's root."""
+
     device: str = "auto"
     """`transformers_local`: `auto`, `cpu`, `cuda`, `cuda:0` ...; of `diffusers_pipeline`, too."""
 

@@ -60,6 +60,10 @@ class ArtifactNotFound(RetrievalError):
     """No weights have this id."""
 
 
+class WeightsChanged(RetrievalError):
+    """Files of weights that are missing, or not as they were approved."""
+
+
 class LeaseLost(RetrievalError):
     """A job that another worker has taken over, as this one was not heard of for too long."""
 

@@ -52,6 +52,7 @@ class DiffusersPipeline:
         self._facts: PipelineFacts | None = None
         self._queue: PictureQueue | None = None
         self._edits: Edits = ()
+        self._beside: dict[str, Edits] = {}
 
     async def start(self) -> None:
         """Load the pipeline (seconds) and start drawing. Raises `ConfigError` if it cannot be loaded."""
@@ -87,6 +88,24 @@ class DiffusersPipeline:
         self._edits = await asyncio.to_thread(_looked_at, folders, self._facts.weights)
         return self._edits
 
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """An edit beside those of the settings, for orders under its name; put into the pipeline when one is drawn."""
+        if self._facts is None:
+            raise backend_down(self.name)
+        try:
+            found = await asyncio.to_thread(_looked_at, [folder], self._facts.weights)
+        except RetrievalError as error:
+            raise ConfigError(f"backends: '{self.name}': {error}") from None
+        self._beside[name] = found
+
+    async def unload_weights(self, name: str) -> None:
+        """Orders that are drawn already keep them."""
+        self._beside.pop(name, None)
+
+    async def has_weights(self, name: str) -> bool:
+        """Whether orders under the name are drawn with them."""
+        return name in self._beside
+
     async def models(self) -> list[dict[str, Any]]:
         """One card per served model."""
         return [{"id": name, "object": "model", "created": 0, "owned_by": "expunge"} for name in self._models]
@@ -119,12 +138,12 @@ class DiffusersPipeline:
                 headers=call.headers,
                 facts=facts,
                 drawing=self._settings.drawing,
-                models=self._models,
+                models=[*self._models, *self._beside],
                 steering=call.steering,
             )
             # Files take long to open.
             asked = await asyncio.to_thread(reading) if call.path == picture_edits.PATH else reading()
-            edits = self._edits
+            edits = (*self._edits, *self._beside.get(call.model or "", ()))
             job = PictureJob([replace(one, edits=edits) for one in asked.orders], fair_key=call.fair_key)
             queue.submit(job)
             return WholeAnswer(await asyncio.to_thread(_answer, asked, await self._drawn(job), facts))

@@ -103,6 +103,26 @@ __all__ = ["Backend", "BackendAnswer", "BackendCall", "Capability", "Health"]
 
 
 @runtime_checkable
+class WeightedBackend(Protocol):
+    """A backend that can hold weights that consolidation made beside its own, and answer with them under a name of theirs.
+
+    Raises `GuardrailError` where it cannot be reached or does not take them.
+    """
+
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """From now on calls whose `model` is this name are answered with them."""
+        ...
+
+    async def unload_weights(self, name: str) -> None:
+        """Let go of them; one that is not there is no error. Calls under way end as they began."""
+        ...
+
+    async def has_weights(self, name: str) -> bool:
+        """Whether it has them now, as it says itself."""
+        ...
+
+
+@runtime_checkable
 class EditedBackend(Protocol):
     """A backend whose weights can be edited while it serves."""
 

@@ -8,6 +8,7 @@ is said in `local_wire`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from guardrail.decoding.request import RestrictionRequest
 from guardrail.decoding.tokenizer_pieces import UnreadableTokenizerError
 from guardrail.errors import ApiError, BackendError, backend_down
 from guardrail.settings import BackendSettings
+
+_DRAIN_S = 60.0
+_DRAIN_POLL_S = 0.1
 
 
 class _Generation:
@@ -98,28 +102,49 @@ class TransformersLocal:
         self._flight = InFlight(settings.name, settings.max_in_flight)
         self._loaded: LoadedModel | None = None
         self._engine: Engine | None = None
+        self._beside: dict[str, tuple[LoadedModel, Engine]] = {}
 
     async def start(self) -> None:
         """Load the model (seconds; the packaged one is unpacked on first use) and start generating.
 
         The vocabulary is read for restrictions, too, so that the first restricted answer takes no longer than others.
         """
+        loaded, engine = await asyncio.to_thread(self._load, self._settings.adapter)
+        if not await asyncio.to_thread(_restricts, loaded):
+            self.capabilities = self.capabilities - {Capability.RESTRICT}
+        engine.start()
+        self._loaded, self._engine = loaded, engine
+
+    def _load(self, adapter: str | None) -> tuple[LoadedModel, Engine]:
         settings = self._settings
-        self._loaded = await asyncio.to_thread(
-            load,
+        loaded = load(
             self._source,
-            adapter=settings.adapter,
+            adapter=adapter,
             assistant=str(settings.assistant) if settings.assistant is not None else None,
             device=settings.device,
             dtype=settings.dtype,
             cache_dir=self._cache_dir,
         )
-        self._engine = Engine(
-            self._loaded, name=self.name, max_concurrent=settings.max_concurrent, max_waiting=settings.max_waiting
-        )
-        if not await asyncio.to_thread(_restricts, self._loaded):
-            self.capabilities = self.capabilities - {Capability.RESTRICT}
-        self._engine.start()
+        limits = {"max_concurrent": settings.max_concurrent, "max_waiting": settings.max_waiting}
+        return loaded, Engine(loaded, name=self.name, **limits)
+
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """A second model in memory, with the adapter merged; the first one goes on meanwhile."""
+        if name in self._beside:
+            return
+        loaded, engine = await asyncio.to_thread(self._load, str(folder))
+        engine.start()
+        self._beside[name] = (loaded, engine)
+
+    async def unload_weights(self, name: str) -> None:
+        """Frees its memory once the answers under way have ended."""
+        found = self._beside.pop(name, None)
+        if found is not None:
+            await asyncio.to_thread(_close_when_done, found[1])
+
+    async def has_weights(self, name: str) -> bool:
+        """Whether they are in memory and their generating thread lives."""
+        return name in self._beside and self._beside[name][1].alive
 
     async def models(self) -> list[dict[str, Any]]:
         """One card per served model."""
@@ -138,7 +163,7 @@ class TransformersLocal:
 
     async def send(self, call: BackendCall) -> BackendAnswer:
         """Answer a call. Raises 429 when the queue is full, 503 at `max_in_flight`, `BackendError` if it fails."""
-        loaded, engine = self._loaded, self._engine
+        loaded, engine = self._beside.get(call.model or "", (self._loaded, self._engine))
         if loaded is None or engine is None:
             raise backend_down(self.name)
         self._flight.enter()
@@ -146,7 +171,12 @@ class TransformersLocal:
         try:
             # Templates and tokenizers take milliseconds on long prompts, too long for the event loop.
             asked = await asyncio.to_thread(
-                read, call.path, call.body, loaded=loaded, models=self._models, has_embeds=call.has_embeds
+                read,
+                call.path,
+                call.body,
+                loaded=loaded,
+                models=[*self._models, *self._beside],
+                has_embeds=call.has_embeds,
             )
             generation = _Generation(self.name, asked, loaded, call.fair_key)
             engine.submit(generation.job)
@@ -167,7 +197,9 @@ class TransformersLocal:
         if self._loaded is None:
             return None
         try:
-            asked = await asyncio.to_thread(read, call.path, call.body, loaded=self._loaded, models=self._models)
+            asked = await asyncio.to_thread(
+                read, call.path, call.body, loaded=self._loaded, models=[*self._models, *self._beside]
+            )
         except ApiError:
             return None
         return sum(map(len, asked.prompts))
@@ -180,8 +212,18 @@ class TransformersLocal:
     async def aclose(self) -> None:
         """End generating and let go of the model; calls under way fail."""
         engine, self._engine, self._loaded = self._engine, None, None
-        if engine is not None:
-            await asyncio.to_thread(engine.close)
+        beside, self._beside = [one for _, one in self._beside.values()], {}
+        for one in (engine, *beside):
+            if one is not None:
+                await asyncio.to_thread(one.close)
+
+
+def _close_when_done(engine: Engine) -> None:
+    """Answers under way are given a while."""
+    deadline = time.monotonic() + _DRAIN_S
+    while engine.open_jobs and time.monotonic() < deadline:
+        time.sleep(_DRAIN_POLL_S)
+    engine.close()
 
 
 def _restricts(loaded: LoadedModel) -> bool:

@@ -146,6 +146,15 @@ def _reuse_trace() -> aiohttp.TraceConfig:
     return trace
 
 
+def _first_line(said: bytes) -> str:
+    """Of an error body, what it says."""
+    try:
+        found = orjson.loads(said)["error"]["message"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        found = said.decode(errors="replace")
+    return (str(found).strip().splitlines() or ["nothing"])[0][:200].rstrip(".")
+
+
 def _to_tokenize(call: BackendCall) -> bytes | None:
     """The body for `/tokenize`; None for what it cannot count."""
     body = orjson.loads(call.body)
@@ -263,6 +272,36 @@ class VllmServer:
                 code="backend_bad_answer",
             )
         return [card for card in cards if isinstance(card, dict)]
+
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """By `/v1/load_lora_adapter`; the server reads the folder, and must have been started so that it may."""
+        await self._ask_for_adapter("load", {"lora_name": name, "lora_path": str(folder)})
+
+    async def unload_weights(self, name: str) -> None:
+        """By `/v1/unload_lora_adapter`."""
+        if await self.has_weights(name):
+            await self._ask_for_adapter("unload", {"lora_name": name})
+
+    async def has_weights(self, name: str) -> bool:
+        """By the server's list of models."""
+        return any(card.get("id") == name for card in await self.models())
+
+    async def _ask_for_adapter(self, what: str, body: dict[str, str]) -> None:
+        call = BackendCall(path=f"/v1/{what}_lora_adapter", body=orjson.dumps(body))
+        answer = await self.send(call)
+        try:
+            said = b"".join([chunk async for chunk in answer.chunks()])
+        finally:
+            await answer.aclose()
+        if answer.status == 200:
+            return
+        why = "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=true" if answer.status == 404 else ""
+        raise BackendError(
+            f"The backend '{self.name}' does not {what} an adapter (status {answer.status}): {why or _first_line(said)}.",
+            status=502,
+            type="server_error",
+            code="backend_bad_answer",
+        )
 
     async def count_prompt(self, call: BackendCall) -> int | None:
         """By the server's own `/tokenize`, for chats and single prompts."""
