@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, Place]] = {
         target="guardrail.commands.consolidate:command",
         summary="Take what is to be forgotten out of a model's weights.",
     ),
+    "worker": Place(target="guardrail.commands.worker:command", summary="Take consolidation jobs."),
     "backup": Place(target="guardrail.commands.backup:backup_command", summary="Save the registry to a file."),
     "restore": Place(target="guardrail.commands.backup:restore_command", summary="Bring a saved registry back."),
     "doctor": Place(target="guardrail.commands.doctor:command", summary="Check the setup and say what to mend."),

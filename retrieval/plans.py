@@ -26,6 +26,9 @@ class PlanItem(_Value):
     entry: str
     revision: int
     is_due: bool
+    is_allowed: bool = True
+    """Whether an operator may ask for it; the reason says why not."""
+
     is_covered: bool
     """Whether the weights that serve cover it already; it stays in the next ones."""
     reason: str

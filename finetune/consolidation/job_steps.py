@@ -165,6 +165,7 @@ class JobSteps:
             verdict=Verdict(reasons=verdict.reasons, figures=figures_of(verdict)),
             actor="gate",
         )
+        self._registry.jobs.advance(self._lease, Step.GATE, artifact_id=artifact.id)
         self.folder.forget_texts()
         return artifact, verdict
 

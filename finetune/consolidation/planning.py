@@ -1,26 +1,23 @@
-"""The plan of every served model, written as rows, and the jobs that a firing of the schedule begins.
+"""The plan of every served model, written as a row.
 
-    served models + entries + usage + rule -> items (selection.py) -> plan with method and cost -> job, where one is due
+    served models + entries + usage + rule -> items (selection.py) -> plan with method and cost
 
 What a run costs is taken from the runs before on this machine; the first time from the model's size.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from finetune.consolidation.ladder import LADDER, rung
 from finetune.consolidation.selection import Circumstances, select
-from retrieval.artifacts import ArtifactState
+from retrieval.consolidations import refusals
 from retrieval.coverage import covered_by
 from retrieval.entry import RegisteredEntry
-from retrieval.errors import JobConflict
-from retrieval.job_request import JobRequest
-from retrieval.jobs import Job, JobState
+from retrieval.jobs import JobState
 from retrieval.plans import Cost, ModelPlan
 from retrieval.registry import Registry
 from retrieval.schedule import Schedule
@@ -43,7 +40,7 @@ def make_plans(
     records = list(_records(registry))
     plans = []
     for served in registry.served_models.all():
-        refused = _refused(registry, served.model)
+        refused = refusals(registry, served.model)
         circumstances = Circumstances(
             now=now,
             rule=schedule.rule,
@@ -69,28 +66,6 @@ def make_plans(
     return plans
 
 
-def begin(registry: Registry, plan: ModelPlan, *, schedule: Schedule, actor: str) -> Job | None:
-    """A job for what is due; None where nothing is, or where the model has a job already."""
-    served = {one.model: one for one in registry.served_models.all()}.get(plan.model)
-    if served is None or served.base is None or not plan.due:
-        return None
-    refused = _refused(registry, plan.model)
-    request = JobRequest(
-        modality=plan.modality,
-        backend=plan.backend,
-        base=served.base,
-        entries=plan.covered_then,
-        due={item.entry: item.reason for item in plan.due},
-        rung=max(refused.get((item.entry, item.revision), 0) for item in plan.due),
-        needs_approval=schedule.needs_approval,
-        canary_share=schedule.canary_share,
-    )
-    try:
-        return registry.jobs.add(plan.model, request.model_dump(mode="json"), actor=actor)
-    except JobConflict:
-        return None
-
-
 def _records(registry: Registry) -> Iterator[RegisteredEntry]:
     cursor: str | None = None
     while True:
@@ -99,12 +74,6 @@ def _records(registry: Registry) -> Iterator[RegisteredEntry]:
         if page.next_cursor is None:
             return
         cursor = page.next_cursor
-
-
-def _refused(registry: Registry, model: str) -> Mapping[tuple[str, int], int]:
-    """How often the gate refused weights that were made for an entry at its revision."""
-    refused = [one for one in registry.artifacts.of_model(model) if one.state is ArtifactState.REJECTED]
-    return Counter(pair for one in refused for pair in one.made.covers.items())
 
 
 def _cost(registry: Registry, served: ServedModel) -> Cost | None:

@@ -56,17 +56,25 @@ def _concerns(record: RegisteredEntry, served: ServedModel, now: datetime) -> bo
 
 
 def _item(record: RegisteredEntry, served: ServedModel, given: Circumstances) -> PlanItem:
-    def item(reason: str, *, is_due: bool = False, is_covered: bool = False) -> PlanItem:
-        return PlanItem(entry=record.id, revision=record.revision, is_due=is_due, is_covered=is_covered, reason=reason)
+    def item(reason: str, *, is_due: bool = False, is_covered: bool = False, is_allowed: bool = True) -> PlanItem:
+        return PlanItem(
+            entry=record.id,
+            revision=record.revision,
+            is_due=is_due,
+            is_allowed=is_allowed,
+            is_covered=is_covered,
+            reason=reason,
+        )
 
     stays = stays_in_context(record.entry, served)
     if stays:
-        return item(stays)
+        return item(stays, is_allowed=False)
     if given.covered.get(record.id) == record.revision:
         return item("covered by the weights that serve", is_covered=True)
     times = given.refused.get((record.id, record.revision), 0)
     if times >= given.rungs:
-        return item(f"refused by the gate {times} times, and no other method is left: stays in context")
+        told = f"refused by the gate {times} times, and no other method is left: stays in context"
+        return item(told, is_allowed=False)
     why = _due(record, given)
     return item(why, is_due=True) if why else item("auto: below every limit of the rule")
 

@@ -20,9 +20,10 @@ from typing import Final
 
 from finetune.consolidation.job_steps import Impossible, JobSteps, NotNow, StepSettings
 from finetune.consolidation.launchers import Launcher
-from finetune.consolidation.planning import begin, make_plans
+from finetune.consolidation.planning import make_plans
 from finetune.errors import FinetuneError
-from retrieval.errors import JobCancelled, LeaseLost, RetrievalError
+from retrieval.consolidations import begin
+from retrieval.errors import JobCancelled, JobConflict, LeaseLost, RetrievalError
 from retrieval.jobs import Job, JobState, Lease
 from retrieval.registry import Registry
 
@@ -82,9 +83,9 @@ class Worker:
         self._planned_at = now
         schedule = self._registry.schedules.get()
         for plan in make_plans(self._registry, schedule=schedule, now=now):
-            if firing is not None:
-                job = begin(self._registry, plan, schedule=schedule, actor="schedule")
-                if job is not None:
+            if firing is not None and plan.due:
+                with suppress(JobConflict):  # the model has a job already
+                    job = begin(self._registry, plan, schedule=schedule, actor="schedule")
                     self._say(f"{job.id}: {len(plan.due)} entries are due on '{plan.model}'.")
 
     def _carry_out(self, lease: Lease, stop: threading.Event) -> Job | None:

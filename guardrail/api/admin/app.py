@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from guardrail.api.admin import errors
 from guardrail.api.admin.audit_log import AuditRoutes
 from guardrail.api.admin.backend_edits import BackendEditRoutes
+from guardrail.api.admin.consolidations import ConsolidationRoutes
 from guardrail.api.admin.entry_import import ImportRoute
 from guardrail.api.admin.entry_memory import MemoryChange, MemoryRoutes
 from guardrail.api.admin.forget_entries import EntryRoutes
@@ -63,6 +64,7 @@ def build_admin_app(services: AdminServices) -> FastAPI:
         ShadowReportRoute(services).router(),
         AuditRoutes(services).router(),
         BackendEditRoutes(services).router(),
+        ConsolidationRoutes(services).router(),
         HealthRoutes(services).router(),
     ):
         app.include_router(router)

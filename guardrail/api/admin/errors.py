@@ -20,11 +20,14 @@ from starlette.exceptions import HTTPException
 from guardrail.errors import ApiError
 from guardrail.openai_wire.errors import error_body, error_headers
 from retrieval.errors import (
+    ArtifactNotFound,
     EmbedderUnavailable,
     EntryConflict,
     EntryNotFound,
     EntryRevoked,
     InvalidEntry,
+    JobConflict,
+    JobNotFound,
     RetrievalError,
     StoreUnavailable,
 )
@@ -57,11 +60,11 @@ def as_api_error(error: RetrievalError) -> ApiError:
     match error:
         case InvalidEntry():
             return ApiError(message, status=400, param=error.param, code="invalid_entry")
-        case EntryNotFound():
+        case EntryNotFound() | JobNotFound() | ArtifactNotFound():
             return ApiError(message, status=404, param="id", code="not_found")
         case EntryRevoked():
             return ApiError(message, status=409, param="id", code="entry_revoked")
-        case EntryConflict():
+        case EntryConflict() | JobConflict():
             return ApiError(message, status=409, param="id", code="conflict")
         case StoreUnavailable() | EmbedderUnavailable():
             return ApiError(message, status=503, type="server_error", code="unavailable", retry_after_s=_RETRY_AFTER_S)
