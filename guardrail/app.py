@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,11 @@ from guardrail.settings import BackendSettings, Settings
 from guardrail.treatments.embeds_in import Corrupt
 from guardrail.treatments.image import PICTURE_TREATMENTS
 from guardrail.treatments.text import TREATMENTS
+from guardrail.verification import TOKENS as PROBE_TOKENS
+from guardrail.verification import Verification
 from retrieval.audit_log import AuditWriter
-from retrieval.entry import EntryKind, RegisteredEntry
+from retrieval.entry import EntryKind, EntryState, RegisteredEntry
+from retrieval.errors import RetrievalError
 from retrieval.follower import Follower
 from retrieval.pictures import PictureBook
 from retrieval.registry import Registry
@@ -73,6 +76,7 @@ class Proxy:
         self.router = Router([(one, Watched(backend, self._backend_failed)) for one, backend in served])
         self._served = served
         self.rollout = Rollout(self.registry, self.router)
+        self._tripping: set[asyncio.Task[None]] = set()
         self._edited = {one.name: backend for one, backend in served if isinstance(backend, EditedBackend)}
         self._corrupt_of: dict[str, Corrupt] = {}
         names = [backend.name for backend in self.router.backends]
@@ -90,7 +94,7 @@ class Proxy:
             timeout_s=settings.policy.detector_timeout_s,
             observe=self._observe,
         )
-        journal = Journal(settings.audit, self.audit, self.metrics)
+        journal = Journal(settings.audit, self.audit, self.metrics, tripped=self._tripped)
         self.flow = Flow(
             settings=settings,
             follower=self.follower,
@@ -100,6 +104,10 @@ class Proxy:
             planner=Planner(policy=settings.policy, naming_key=self.registry.naming_key, corrupt_of=self._corrupt_of),
             journal=journal,
             picture_inputs=picture_inputs(settings, self.pictures),
+            rests=self._rests,
+        )
+        self.verification = Verification(
+            self.registry, settings.consolidation, flow=self.flow, rollout=self.rollout, ask=self._ask_weights
         )
         self.authenticator = Authenticator(self.registry, required=settings.auth.required)
         self.picture_flow = picture_flow(
@@ -139,6 +147,8 @@ class Proxy:
         await self.rollout.start(await asyncio.to_thread(self._places))
         if keeps_memory and self._elicits:
             await self.elicitation.start()
+        if keeps_memory:
+            await self.verification.start()
         if not keeps_memory or self._is_alone:
             self.warming.schedule()
         self._gauge()
@@ -173,6 +183,7 @@ class Proxy:
 
     async def stop(self, *, keeps_memory: bool = True) -> None:
         """Flush what is written down and free everything."""
+        await self.verification.stop()
         await self.rollout.stop()
         await self.warming.stop()
         await self.elicitation.stop()
@@ -249,6 +260,29 @@ class Proxy:
         route = await self.router.route(model)
         return await ask_model(route, prompt, max_tokens=self.settings.memory.elicitation_tokens)
 
+    async def _ask_weights(self, model: str, prompt: str) -> str:
+        return await ask_model(await self.router.route(model), prompt, max_tokens=PROBE_TOKENS)
+
+    def _rests(self, record: RegisteredEntry, model: str | None) -> bool:
+        """Verified, and covered by what this process really answers the model with."""
+        is_verified = record.weights is EntryState.VERIFIED
+        return is_verified and self.rollout.covers(model).get(record.id) == record.revision
+
+    def _tripped(self, record: RegisteredEntry) -> None:
+        """An entry whose treatment rested was about to leak: it is treated in full again, from the next request on."""
+        if record.weights is not EntryState.VERIFIED:
+            return
+        back = asyncio.to_thread(
+            self.registry.mark_weights,
+            {record.id: record.revision},
+            EntryState.CONSOLIDATED,
+            actor="tripwire",
+            reason="an answer was about to leak",
+        )
+        task = asyncio.ensure_future(_quietly(back))
+        self._tripping.add(task)
+        task.add_done_callback(self._tripping.discard)
+
     async def _after_change(self) -> None:
         await self.follower.catch_up()
         await self.pictures.learn(())  # so that no request has to wait for reference pictures
@@ -299,6 +333,14 @@ def _check_treatments(settings: Settings) -> None:
     for kind in settings.policy.treatments_by_kind:
         if kind not in set(EntryKind):
             raise ConfigError(f"policy.treatments_by_kind: unknown kind '{kind}'; known: {', '.join(EntryKind)}")
+
+
+async def _quietly(marking: Awaitable[object]) -> None:
+    """A registry that cannot be written just now: the answer was caught all the same, and the next leak tells it again."""
+    try:
+        await marking
+    except RetrievalError as error:
+        _log.error("an entry that leaked could not be marked: %s", error)
 
 
 def own_weights(backend: BackendSettings, cache_dir: Path) -> str | None:

@@ -144,7 +144,8 @@ class Decision:
     """The policy's word on one request.
 
     `detections` are acted on; `supplied` are allowed because the caller hands the content in; `shadow` are only recorded;
-    `suspects` are not acted on, but the answer is judged for them.
+    `suspects` are not acted on, but the answer is judged for them; `resting` are those of them that were met, and that the
+    served weights themselves do not know any more.
     """
 
     action: Action
@@ -153,6 +154,7 @@ class Decision:
     supplied: tuple[Detection, ...] = ()
     shadow: tuple[Detection, ...] = ()
     suspects: tuple[Detection, ...] = ()
+    resting: tuple[Detection, ...] = ()
     reason: str = ""
 
     @property

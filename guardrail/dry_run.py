@@ -158,7 +158,7 @@ def _told(decided: Decided, passages: list[Passage], policy: PolicySettings | No
     decision = decided.decision
     found = {
         detection.entry.id: detection
-        for group in (decision.detections, decision.supplied, decision.shadow)
+        for group in (decision.detections, decision.supplied, decision.shadow, decision.resting)
         for detection in group
     }
     matches = [
@@ -181,6 +181,7 @@ def _told(decided: Decided, passages: list[Passage], policy: PolicySettings | No
         ],
         "supplied": sorted(detection.entry.id for detection in decision.supplied),
         "shadow": sorted(detection.entry.id for detection in decision.shadow),
+        "resting": sorted(detection.entry.id for detection in decision.resting),
         "suspects": suspects_of(decision),
         "shape": decided.question.shape.value if decision.detections else None,
         "reason": decision.reason,

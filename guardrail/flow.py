@@ -76,7 +76,10 @@ class Flow:
         journal: Journal,
         planner: Planner,
         picture_inputs: PictureInputs | None = None,
+        rests: Callable[[RegisteredEntry, str | None], bool] = lambda entry, model: False,
     ) -> None:
+        """`rests`: whether the weights behind a public model were seen not to know an entry any more."""
+        self._rests = rests
         self._settings = settings
         self._follower = follower
         self._searcher = searcher
@@ -158,7 +161,7 @@ class Flow:
             if pictures and self._picture_inputs is not None:
                 strict = self._follower.acts(tenant=caller.tenant, model=model)
                 found = merged(found, await self._picture_inputs.find(pictures, admits, strict=strict))
-            decision = decide(found, self._settings.policy)
+            decision = decide(found, self._settings.policy, rests=lambda entry: self._rests(entry, model))
         except DetectorFailure as failure:
             decision = on_failure(self._settings.policy, detector=failure.detector)
             self._journal.detector_failed(failure.detector, self._settings.policy.detector_failure)

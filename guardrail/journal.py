@@ -6,7 +6,7 @@ operator opted in. Adding to the journal never blocks the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from guardrail.metrics import Detector, Metrics
 from guardrail.policy import would_change
 from guardrail.settings import AuditSettings
 from retrieval.audit_log import AuditRecord, AuditWriter
+from retrieval.entry import RegisteredEntry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +35,16 @@ class Subject:
 class Journal:
     """Writes down decisions, leaks and who wrote an answer."""
 
-    def __init__(self, settings: AuditSettings, writer: AuditWriter, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: AuditSettings,
+        writer: AuditWriter,
+        metrics: Metrics,
+        *,
+        tripped: Callable[[RegisteredEntry], None] = lambda entry: None,
+    ) -> None:
+        """`tripped` hears of every entry that was about to leak."""
+        self._tripped = tripped
         self._settings = settings
         self._writer = writer
         self._metrics = metrics
@@ -57,6 +67,7 @@ class Journal:
             "entries": entries_of(decision.detections),
             "supplied": entries_of(decision.supplied),
             "shadow": _shadow_of(decision),
+            "resting": entries_of(decision.resting),
             "reason": decision.reason,
             "ms": round(took_ms, 3),
         }
@@ -77,6 +88,7 @@ class Journal:
             "request": subject.request_id,
         }
         self._writer.add(AuditRecord(kind="leak", actor=subject.actor, subject=leak.entry.id, data=data))
+        self._tripped(leak.entry)
 
     def detector_failed(self, detector: str, mode: Literal["fail_closed", "fail_open"]) -> None:
         """A detector could not say; `mode` is what then happened to the request."""
@@ -121,6 +133,7 @@ def explanation(decision: Decision, *, shape: str, took_ms: float) -> dict[str, 
         "entries": entries_of(decision.detections),
         "supplied": entries_of(decision.supplied),
         "shadow": entries_of(decision.shadow),
+        "resting": entries_of(decision.resting),
         "suspects": suspects_of(decision),
         "ms": round(took_ms, 3),
     }

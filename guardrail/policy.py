@@ -6,11 +6,11 @@ Fail-closed is stated here: when a detector could not say, the request is refuse
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from guardrail.decision import Action, Decision, Detection
 from guardrail.settings import PolicySettings
-from retrieval.entry import EntryKind, EntryState, ForgetEntry, SuppliedContext
+from retrieval.entry import EntryKind, EntryState, ForgetEntry, RegisteredEntry, SuppliedContext
 
 CHOOSES = "auto"
 """Stands for the treatment that is chosen by the entry's kind."""
@@ -109,8 +109,14 @@ def treatment_of(entry: ForgetEntry, settings: PolicySettings) -> str:
     return AUTO.get(entry.kind, "ignorance") if name == CHOOSES else name
 
 
-def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decision:
-    """The decision for one request."""
+def decide(
+    detections: Sequence[Detection],
+    settings: PolicySettings,
+    *,
+    rests: Callable[[RegisteredEntry], bool] = lambda entry: False,
+) -> Decision:
+    """The decision for one request. `rests`: entries that the served weights do not know, as was verified; they are not
+    treated, but the answer is looked at as for suspects. What a caller hands in himself is no matter of weights."""
     matches = [one for one in detections if one.is_match]
     suspects = tuple(one for one in detections if _is_suspect(one))
     shadow = tuple(one for one in matches if one.entry.state() is EntryState.SHADOW)
@@ -121,6 +127,9 @@ def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decisio
             action=Action.REFUSE, treatment="refusal", detections=tuple(live), shadow=shadow, reason="supplied_context"
         )
     redacted = {one.entry.id for one in handed_in if one.entry.entry.supplied_context is SuppliedContext.REDACT}
+    resting = tuple(one for one in live if one.is_asked and one.entry.id not in redacted and rests(one.entry))
+    suspects = (*resting, *suspects)
+    live = [one for one in live if one not in resting]
     asked = [one for one in live if one.is_asked or one.entry.id in redacted]
     allowed = tuple(one for one in handed_in if one.entry.id not in redacted)
     if not asked:
@@ -129,7 +138,8 @@ def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decisio
             supplied=allowed,
             shadow=shadow,
             suspects=suspects,
-            reason="shadow" if shadow else "",
+            resting=resting,
+            reason="resting" if resting else "shadow" if shadow else "",
         )
     names = [treatment_of(one.entry.entry, settings) for one in asked if one.is_asked] or ["redact"]
     treatment = strictest(names)
@@ -141,6 +151,7 @@ def decide(detections: Sequence[Detection], settings: PolicySettings) -> Decisio
         supplied=allowed,
         shadow=shadow,
         suspects=suspects,
+        resting=resting,
         reason="matched",
     )
 

@@ -83,6 +83,13 @@ class Rollout:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def speaking(self) -> Sequence[str]:
+        """The public models that this process has looked after so far and that answer in words."""
+        drawing = {name for name, place in self._places.items() if place.settings.kind == "diffusers_pipeline"}
+        by = self._router.served_by()
+        return [model for model in self._standing if by.get(model) not in drawing]
+
     def covers(self, model: str | None) -> Mapping[str, int]:
         """Entries with their revisions in the weights that this process really answers the model's requests with."""
         standing = self._standing.get(model or "")

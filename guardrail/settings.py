@@ -256,6 +256,23 @@ class MemorySettings(_Section):
     """Longest answer to one question."""
 
 
+class ConsolidationSettings(_Section):
+    """What is done about entries that weights cover."""
+
+    verify: bool = True
+    """Ask the served weights themselves, past the guard, about entries that they cover. Those that they do not know any
+    more are verified: requests that touch them are not treated, and only answers are looked at."""
+
+    probes: int = Field(default=12, ge=1)
+    """Questions for each entry, at most."""
+
+    most_leaks: float = Field(default=0.0, ge=0, le=1)
+    """Share of the answers that may leak."""
+
+    again_after_hours: float = Field(default=24.0, gt=0)
+    """How long until a verified entry is asked about again."""
+
+
 class AuditSettings(_Section):
     """What the audit log keeps."""
 
@@ -275,6 +292,7 @@ class Settings(_Section):
     policy: PolicySettings = PolicySettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     memory: MemorySettings = MemorySettings()
+    consolidation: ConsolidationSettings = ConsolidationSettings()
     audit: AuditSettings = AuditSettings()
 
     @model_validator(mode="after")
