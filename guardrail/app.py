@@ -75,7 +75,9 @@ class Proxy:
         served = backends or [(one, create(one, cache_dir=settings.retrieval.cache_dir)) for one in settings.backends]
         self.router = Router([(one, Watched(backend, self._backend_failed)) for one, backend in served])
         self._served = served
-        self.rollout = Rollout(self.registry, self.router)
+        looking = settings.retrieval.model_dump(mode="json", exclude_defaults=True)
+        looking = {name: value for name, value in looking.items() if name.startswith("picture_")}
+        self.rollout = Rollout(self.registry, self.router, looking=looking)
         self._tripping: set[asyncio.Task[None]] = set()
         self._edited = {one.name: backend for one, backend in served if isinstance(backend, EditedBackend)}
         self._corrupt_of: dict[str, Corrupt] = {}

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from guardrail.backends.protocol import WeightedBackend
 from guardrail.backends.router import HIDDEN, Mapped, Router
@@ -61,8 +61,9 @@ class _Standing:
 class Rollout:
     """One process's part. `start` before the first request."""
 
-    def __init__(self, registry: Registry, router: Router) -> None:
-        self._registry, self._router = registry, router
+    def __init__(self, registry: Registry, router: Router, *, looking: Mapping[str, Any] | None = None) -> None:
+        """`looking`: how pictures are looked at here, for whoever judges weights."""
+        self._registry, self._router, self._looking = registry, router, dict(looking or {})
         self._places: dict[str, Place] = {}
         self._replica = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._standing: dict[str, _Standing] = {}
@@ -211,6 +212,11 @@ class Rollout:
                 continue
             root = self._router.card(model).get("root")
             said = _served_model(model, place, own=place.own or (str(root) if root else None))
+            if said.modality == "image":
+                drawing = place.settings.drawing.model_dump(
+                    include={"steps", "guidance_scale", "size"}, exclude_none=True
+                )
+                said = said.model_copy(update={"looking": self._looking, "drawing": drawing})
             known = told.get(model)
             if known is None or known.model_copy(update={"told_at": said.told_at}) != said:
                 await asyncio.to_thread(self._registry.served_models.put, said)

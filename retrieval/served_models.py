@@ -6,7 +6,7 @@ A model whose weights are out of reach says why (`refused`). No keys and no entr
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -28,6 +28,12 @@ class ServedModel(BaseModel):
     base: str | None = None
     base_url: str | None = None
     upstream: str | None = None
+    looking: dict[str, Any] = {}
+    """How the proxies look at pictures: the fields `picture_*` of their `RetrievalSettings`."""
+
+    drawing: dict[str, Any] = {}
+    """How pictures are drawn: `steps`, `guidance_scale` and `size`, as far as they are set."""
+
     refused: str = ""
     """Why none of its entries can be consolidated; empty where they can."""
 

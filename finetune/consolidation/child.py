@@ -18,6 +18,8 @@ from typing import Any, Final
 import orjson
 
 from finetune.consolidation.attacked_weights import Attacker, Weights, attacked
+from finetune.consolidation.image_run import ImageRunRequest, run_on_images
+from finetune.consolidation.judged_pictures import judge_pictures
 from finetune.consolidation.order import JobFolder, JudgedWeights, Order
 from finetune.consolidation.own_questions import suite_of
 from finetune.consolidation.request import SAVE_EVERY_STEPS, RunRequest
@@ -26,7 +28,8 @@ from finetune.errors import FinetuneError
 from finetune.evaluation.run import UNTOUCHED, EvaluationJob, JudgedFigures, evaluate
 from finetune.evaluation.subjects import LocalSubjects, Subject
 from finetune.evaluation.suites import Suite
-from finetune.settings import plan_from
+from finetune.settings import denoising_plan_from, plan_from
+from finetune.training.denoising.loop import DenoisingReport
 from finetune.training.loop import StepReport
 
 EDITED: Final = "edited"
@@ -51,13 +54,44 @@ def carry_out(folder: JobFolder, tell: Tell) -> None:
     """All that the order asks for. Raises `FinetuneError`."""
     order = folder.read_order()
     tell(stage="build")
+    (_on_pictures if order.modality == "image" else _on_words)(order, folder, tell)
+    tell(stage="done")
+
+
+def _on_words(order: Order, folder: JobFolder, tell: Tell) -> None:
     request = request_of(order, folder)
     result = run(request, lambda _: None, progress=_Training(tell))
     if folder.read_judged() is None:
         started = time.perf_counter()
         models = _judged(order, request, result, folder=folder, tell=tell)
         folder.write_judged(JudgedWeights(models=models, seconds=time.perf_counter() - started))
-    tell(stage="done")
+
+
+def _on_pictures(order: Order, folder: JobFolder, tell: Tell) -> None:
+    entries = [one.entry for one in order.entries]
+    request = ImageRunRequest(
+        base=Path(order.base),
+        out=folder.run,
+        method=order.method,
+        hyper_parameters=order.hyper_parameters,
+        plan=denoising_plan_from({**order.plan, "seed": order.seed}),
+        entries=entries,
+        revisions={str(one.entry.id): one.revision for one in order.entries},
+    )
+    result = run_on_images(request, lambda _: None, progress=_Training(tell))
+    if folder.read_judged() is None:
+        started = time.perf_counter()
+        pictures = judge_pictures(
+            order.base,
+            result.weights,
+            entries,
+            looking=order.looking,
+            drawing=order.drawing,
+            questions=order.questions,
+            seed=order.seed,
+            tell=lambda stage, done, total: tell(stage="evaluate", of=stage, done=done, total=total),
+        )
+        folder.write_judged(JudgedWeights(pictures=pictures, seconds=time.perf_counter() - started))
 
 
 def request_of(order: Order, folder: JobFolder) -> RunRequest:
@@ -84,7 +118,7 @@ class _Training:
     def __init__(self, tell: Tell) -> None:
         self._tell, self._steps, self._seconds = tell, 0, 0.0
 
-    def __call__(self, report: StepReport) -> None:
+    def __call__(self, report: StepReport | DenoisingReport) -> None:
         self._steps, self._seconds = self._steps + 1, self._seconds + report.step_s
         left = (report.steps - report.step) * self._seconds / self._steps
         self._tell(stage="train", done=report.step, total=report.steps, loss=report.loss, left_s=round(left, 1))

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from finetune.consolidation.child import EDITED, IMPOSSIBLE
 from finetune.consolidation.gate import GateLimits, GateVerdict, Judged, figures_of, judge
+from finetune.consolidation.gate_pictures import PictureLimits, judge_by_pictures
 from finetune.consolidation.ladder import rung
 from finetune.consolidation.launchers import Launcher
 from finetune.consolidation.manifest import MANIFEST, read_manifest
@@ -56,6 +57,7 @@ class StepSettings:
 
     data_dir: Path
     limits: GateLimits = field(default_factory=GateLimits)
+    picture_limits: PictureLimits = field(default_factory=PictureLimits)
     retain: Path | None = None
     retain_generated: int = 64
     questions: int = 40
@@ -157,7 +159,7 @@ class JobSteps:
         judged = self.folder.read_judged()
         if judged is None:
             raise NotNow("the figures of the judge cannot be read")
-        verdict = judge(_told_to_gate(judged), self._settings.limits)
+        verdict = self._verdict(judged)
         artifact = self._registry.artifacts.propose(self._job.model, self._job.id, self._made())
         artifact = self._registry.artifacts.decide(
             artifact.id,
@@ -168,6 +170,11 @@ class JobSteps:
         self._registry.jobs.advance(self._lease, Step.GATE, artifact_id=artifact.id)
         self.folder.forget_texts()
         return artifact, verdict
+
+    def _verdict(self, judged: JudgedWeights) -> GateVerdict:
+        if judged.pictures is not None:
+            return judge_by_pictures(judged.pictures, self._settings.picture_limits)
+        return judge(_told_to_gate(judged), self._settings.limits)
 
     def publish(self, artifact: Artifact) -> None:
         """Serve, wait for every proxy, mark the entries. What cannot be served is taken back at once."""
@@ -241,7 +248,7 @@ class JobSteps:
         return known[self._job.model]
 
     def _order(self, records: list[RegisteredEntry]) -> Order:
-        request, settings = self._request, self._settings
+        request, settings, served = self._request, self._settings, self._served_model()
         tried = rung(request.modality, request.rung)
         named = request.method is not None
         return Order(
@@ -253,6 +260,8 @@ class JobSteps:
             edit_scale=request.edit_scale or (1.0 if named else tried.edit_scale),
             retain=settings.retain,
             retain_generated=settings.retain_generated,
+            looking=dict(served.looking),
+            drawing=dict(served.drawing),
             entries=tuple(
                 OrderedEntry(revision=one.revision, entry=one.entry.model_copy(update={"id": one.id}), edits=one.edits)
                 for one in records

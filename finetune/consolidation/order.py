@@ -21,6 +21,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from finetune.consolidation.judged_pictures import JudgedPictures
 from finetune.errors import InvalidData
 from finetune.evaluation.report import write_result
 from finetune.evaluation.run import JudgedFigures
@@ -42,7 +43,8 @@ class OrderedEntry(_Value):
 
 
 class Order(_Value):
-    """What to make. `questions`: of a split, at most, for the judge; `attacks`: on the edited weights."""
+    """What to make. `questions`: of a split, at most, for the judge; `attacks`: on the edited weights; `looking` and
+    `drawing`: how pictures are looked at and drawn (`ServedModel`)."""
 
     modality: Literal["text", "image"]
     base: str
@@ -53,15 +55,18 @@ class Order(_Value):
     retain: Path | None = None
     retain_generated: int = 64
     entries: tuple[OrderedEntry, ...]
+    looking: dict[str, Any] = {}
+    drawing: dict[str, Any] = {}
     questions: int = 40
     attacks: tuple[str, ...] = ("4-bit", "relearnt")
     seed: int = 0
 
 
 class JudgedWeights(_Value):
-    """The content of judged.json: figures by label, the untouched ones under `none`, attacked ones as `edited+ATTACK`."""
+    """The content of judged.json: figures by label (`none`, `edited`, attacked ones as `edited+ATTACK`), or of pictures."""
 
-    models: dict[str, JudgedFigures]
+    models: dict[str, JudgedFigures] = {}
+    pictures: JudgedPictures | None = None
     seconds: float
 
 

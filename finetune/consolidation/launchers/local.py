@@ -66,8 +66,10 @@ class LocalProcess:
         threading.Thread(target=self._read, name="job-output", daemon=True).start()
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
-            self._said.put(line.decode(errors="replace").rstrip("\n"))
+        if self._process.stdout is not None:
+            with self._process.stdout as stdout:
+                for line in stdout:
+                    self._said.put(line.decode(errors="replace").rstrip("\n"))
         self._said.put(None)
 
     def lines(self) -> Iterator[str]:
