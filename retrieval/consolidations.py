@@ -33,7 +33,7 @@ def begin(
     schedule: Schedule,
     actor: str,
     asked_for: Sequence[str] = (),
-    **chosen: Any,
+    chosen: Mapping[str, Any] | None = None,
 ) -> Job:
     """A job for what is due and what an operator asks for; `chosen` are fields of `JobRequest` in the place of the
     schedule's. Raises `JobConflict` where nothing is due, an entry may not get into weights, or the model has a job."""
@@ -53,7 +53,7 @@ def begin(
         "rung": max(refused.get((entry_id, entries[entry_id]), 0) for entry_id in due),
         "needs_approval": schedule.needs_approval,
         "canary_share": schedule.canary_share,
-        **chosen,
+        **(chosen or {}),
     }
     request = JobRequest(
         modality=plan.modality, backend=plan.backend, base=served.base, entries=entries, due=due, **values

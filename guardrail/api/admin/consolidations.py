@@ -80,7 +80,7 @@ class ConsolidationRoutes:
         def add() -> dict[str, Any]:
             plan = _plan_of(self._registry.plans.all(), order.model)
             schedule = self._registry.schedules.get()
-            job = begin(self._registry, plan, schedule=schedule, actor=actor, asked_for=order.entries, **chosen)
+            job = begin(self._registry, plan, schedule=schedule, actor=actor, asked_for=order.entries, chosen=chosen)
             return self._view(job)
 
         return json_response(await asyncio.to_thread(add), status=201)

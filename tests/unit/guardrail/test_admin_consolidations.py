@@ -88,7 +88,7 @@ async def test_what_workers_planned_is_shown(bench: AdminBench) -> None:
 
 async def test_a_run_is_begun_for_what_is_due_and_for_what_is_asked_for(bench: AdminBench) -> None:
     planned(bench)
-    answer = await send(bench, "POST", "", json={"entries": ["bob"], "needs_approval": True})
+    answer = await send(bench, "POST", "", json={"entries": ["bob"], "needs_approval": True, "plan": {"epochs": 2}})
     assert answer.status_code == 201, answer.text
     job = answer.json()
     assert (job["state"], job["model"]) == ("queued", "smollm2")
