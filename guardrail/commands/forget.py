@@ -15,6 +15,7 @@ import orjson
 from guardrail.commands.admin_client import entry_path
 from guardrail.commands.connected import client_of, connected
 from guardrail.commands.entry_file import as_data_url, complete
+from guardrail.commands.forget_evidence import evidence
 from guardrail.commands.forget_import import import_file
 from guardrail.commands.forget_match import show_match
 from guardrail.commands.forget_memory import memory
@@ -65,6 +66,7 @@ def command() -> None:
     """
 
 
+command.add_command(evidence)
 command.add_command(memory)
 command.add_command(shadow_report)
 command.add_command(strength)

@@ -14,6 +14,7 @@ from guardrail.api.admin import errors
 from guardrail.api.admin.audit_log import AuditRoutes
 from guardrail.api.admin.backend_edits import BackendEditRoutes
 from guardrail.api.admin.consolidations import ConsolidationRoutes
+from guardrail.api.admin.entry_evidence import EvidenceRoute
 from guardrail.api.admin.entry_import import ImportRoute
 from guardrail.api.admin.entry_memory import MemoryChange, MemoryRoutes
 from guardrail.api.admin.forget_entries import EntryRoutes
@@ -60,6 +61,7 @@ def build_admin_app(services: AdminServices) -> FastAPI:
         ImportRoute(services, entries).router(),
         MemoryRoutes(services, entries.enforce).router(),
         entries.router(),
+        EvidenceRoute(services).router(),
         MatchRoute(services).router(),
         ShadowReportRoute(services).router(),
         AuditRoutes(services).router(),
