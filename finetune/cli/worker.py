@@ -22,6 +22,8 @@ from finetune.cli.exits import BadInput
 from finetune.consolidation.gate import GateLimits
 from finetune.consolidation.job_steps import StepSettings
 from finetune.consolidation.launchers import LAUNCHERS
+from finetune.consolidation.launchers.local import LocalLauncher
+from finetune.consolidation.launchers.ray_cluster import RayLauncher
 from finetune.consolidation.worker import Worker, WorkerSettings
 from retrieval.errors import RetrievalError
 from retrieval.registry import Registry
@@ -49,6 +51,8 @@ _IDLE_S = 30.0
 @click.option(
     "--publish-within", "publish_s", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds."
 )
+@click.option("--ray-address", envvar="RAY_ADDRESS", help="Of the cluster's dashboard, such as http://head:8265.")
+@click.option("--gpus", type=click.FloatRange(0), default=0.0, show_default=True, help="GPUs of a job on Ray.")
 @click.option("--idle-command", help="Jobs are only taken while this command ends with 0, such as a look at the GPU.")
 def command(*, data_dir: Path, once: bool, launcher: str, limits: Path | None, **given: Any) -> None:
     """Take consolidation jobs: train, judge, hold against the gate, publish.
@@ -74,7 +78,8 @@ def command(*, data_dir: Path, once: bool, launcher: str, limits: Path | None, *
         registry = Registry.open(data_dir)
     except RetrievalError as error:
         raise BadInput(str(error)) from None
-    worker = Worker(registry, settings, launcher=LAUNCHERS[launcher](), say=_say)
+    made = RayLauncher(address=given["ray_address"] or "", gpus=given["gpus"]) if launcher == "ray" else LocalLauncher()
+    worker = Worker(registry, settings, launcher=made, say=_say)
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
